@@ -1,0 +1,2 @@
+//! The host command `pebble`.
+fn main() {}

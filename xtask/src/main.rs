@@ -1,0 +1,2 @@
+//! Builds PebbleOS, runs it, drives it and tests it.
+fn main() {}
