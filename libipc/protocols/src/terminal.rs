@@ -1,0 +1,116 @@
+//! A terminal as the foreground program sees it, beyond the bytes of [`stream`](crate::stream): lines, keys, modes, size, and who is in front.
+//!
+//! Served by ttyd on the same Connections as `stream`.
+
+use libipc::prelude::*;
+
+/// How input is handled.
+#[message]
+#[derive(Copy, Eq)]
+pub enum Mode {
+    /// Lines, edited and echoed by ttyd.
+    Cooked,
+    /// Keys, not echoed.
+    Raw,
+}
+
+/// What a terminal is.
+#[message]
+pub struct State {
+    /// Rows of the screen.
+    pub rows: u16,
+    /// Columns of the screen.
+    pub columns: u16,
+    /// The mode it is in.
+    pub mode: Mode,
+    /// The process group in front, 0 if none.
+    pub foreground: u32,
+    /// Whether a person may be there.
+    pub is_interactive: bool,
+}
+
+/// What happened on the terminal that concerns whoever leads the session.
+#[message]
+#[derive(Copy, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// Ctrl-Z or F1.
+    Suspend,
+    /// The line is gone.
+    HangUp,
+}
+
+/// A line that was read.
+#[message]
+pub struct Line {
+    /// Its number, from 1; give it to the next `read_line` to say that you have it.
+    pub sequence: u64,
+    /// The text without its newline.
+    pub text: String,
+    /// End of input (Ctrl-D on an empty line).
+    pub end: bool,
+}
+
+/// A key that was pressed.
+#[message]
+pub struct Key {
+    /// Its number, from 1; give it to the next `read_key` to say that you have it.
+    pub sequence: u64,
+    /// Its name (`UP`, `ENTER`, `^X`, or the character); empty if the time passed.
+    pub name: String,
+}
+
+/// Errors of terminals.
+#[message]
+pub enum Error {
+    /// The caller is not in the foreground.
+    Background,
+    /// Ctrl-C ended the wait.
+    Interrupted,
+    /// Longer than a message.
+    TooLong,
+    /// No person is at this terminal.
+    NotInteractive,
+    /// The caller may not do this (only a session leader).
+    NotPermitted,
+}
+
+/// See the module.
+#[protocol(name = "terminal", version = 1)]
+pub trait Terminal {
+    /// Writes `prompt`, then gives the next line that was typed. `after` is the number of the last line the caller has (0: none). With `completions` ttyd completes words from that list on TAB; `history` allows the arrow keys to bring back earlier lines of this reader.
+    #[idempotent]
+    #[deferred]
+    fn read_line(&mut self, prompt: String, after: u64, history: bool) -> Result<Line, Error>;
+
+    /// Gives the next key, or one with an empty name after `timeout_ms` (`u32::MAX`: wait for ever).
+    #[idempotent]
+    #[deferred]
+    fn read_key(&mut self, after: u64, timeout_ms: u32) -> Result<Key, Error>;
+
+    /// Sets words that TAB completes to for this reader (first words of a line when `first`).
+    #[idempotent]
+    fn set_completions(&mut self, words: Vec<String>, first: bool) -> Result<(), Error>;
+
+    /// Reads size, mode and foreground.
+    #[idempotent]
+    fn state(&mut self) -> Result<State, Error>;
+
+    /// Sets the mode.
+    #[idempotent]
+    fn set_mode(&mut self, mode: Mode) -> Result<(), Error>;
+
+    /// Puts a process group in front: its processes may read, Ctrl-C goes to it. Only the session leader may. 0 is the leader itself.
+    #[idempotent]
+    fn set_foreground(&mut self, group: u32) -> Result<(), Error>;
+
+    /// Waits for Ctrl-C and the like aimed at the foreground; `after` as for lines. procd calls this and signals the group.
+    #[idempotent]
+    #[deferred]
+    fn next_signal(&mut self, after: u64) -> Result<(u64, u32, Signal), Error>;
+
+    /// Makes a further Connection to this terminal for a process of `group`.
+    #[idempotent]
+    fn open(&mut self, group: u32) -> Result<Handle<Connection>, Error>;
+}
