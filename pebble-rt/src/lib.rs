@@ -5,3 +5,5 @@
 extern crate alloc;
 
 pub mod modules;
+
+pub mod syntax;
