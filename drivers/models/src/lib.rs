@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod memory;
+pub mod pci;
 pub mod uart;
 pub mod virtio;
 

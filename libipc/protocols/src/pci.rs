@@ -46,6 +46,17 @@ pub struct VirtioRegion {
     pub notify_multiplier: u32,
 }
 
+/// Where an MSI-X table is.
+#[message]
+pub struct MsixTable {
+    /// The window.
+    pub bar: u8,
+    /// First byte in it.
+    pub offset: u32,
+    /// Entries.
+    pub vectors: u16,
+}
+
 /// One function.
 #[message]
 pub struct Function {
@@ -61,8 +72,8 @@ pub struct Function {
     pub class: (u8, u8, u8),
     /// Its windows.
     pub bars: Vec<Bar>,
-    /// Entries of the MSI-X table, 0 if it has none.
-    pub msix_vectors: u16,
+    /// Its MSI-X table, if it has one.
+    pub msix: Option<MsixTable>,
     /// Whether it has MSI.
     pub has_msi: bool,
     /// The line (GSI) of INTx, if there is one.
@@ -91,9 +102,10 @@ pub trait Pci {
     #[idempotent]
     fn functions(&mut self, from: u32) -> Result<Vec<Function>, Error>;
 
-    /// Switches on memory decoding and bus mastering, with all vectors masked.
+    /// Switches on memory decoding and bus mastering, with all vectors masked. `table` is the device memory of the pages that hold the MSI-X table (its first page is the one with the
+    /// table's first byte); a function without a table is given any memory handle, which is closed.
     #[idempotent]
-    fn enable(&mut self, address: Address) -> Result<(), Error>;
+    fn enable(&mut self, address: Address, table: Handle<MemoryObject>) -> Result<(), Error>;
 
     /// Routes an MSI-X (or MSI) vector of the function to the message address and data that the kernel gave, and unmasks it.
     #[idempotent]
