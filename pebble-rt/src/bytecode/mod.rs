@@ -1,0 +1,5 @@
+//! Bytecode.
+
+mod code;
+
+pub use code::Code;

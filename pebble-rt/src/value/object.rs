@@ -1,0 +1,778 @@
+//! What is shared, not copied: functions, classes, instances, modules, generators, handles.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::rc::{Rc, Weak};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+
+use crate::bytecode::Code;
+use crate::heap::{Heap, OBJECT_OVERHEAD_BYTES, OutOfMemory};
+use crate::symbol::Symbol;
+use crate::value::{DictObj, Value};
+
+/// A function written in Pebble, with what it captured.
+#[derive(Debug)]
+pub struct Function {
+    /// What it does.
+    pub code: Rc<Code>,
+    /// The default values of its last parameters.
+    pub defaults: Vec<Value>,
+    /// The captured variables, in the order the code numbers them.
+    pub captured: Vec<Value>,
+    /// The class in whose body it was defined.
+    pub owner: RefCell<Option<Weak<Class>>>,
+}
+
+impl Function {
+    /// The name after `def`.
+    pub fn name(&self) -> &str {
+        &self.code.name
+    }
+
+    /// The class in whose body it was defined.
+    pub fn owner_class(&self) -> Option<Rc<Class>> {
+        self.owner.borrow().as_ref().and_then(Weak::upgrade)
+    }
+}
+
+/// The home of a variable that closures share.
+#[derive(Debug, Default)]
+pub struct CellObj(RefCell<Value>);
+
+impl CellObj {
+    /// A home that holds `value`.
+    pub fn new(value: Value) -> CellObj {
+        CellObj(RefCell::new(value))
+    }
+
+    /// What it holds.
+    pub fn get(&self) -> Value {
+        self.0.borrow().clone()
+    }
+
+    /// Replaces what it holds.
+    pub fn set(&self, value: Value) {
+        let before = self.0.replace(value);
+        drop(before);
+    }
+
+    /// Lets `change` work on what it holds. It must not reach this cell again.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
+        change(&mut self.0.borrow_mut())
+    }
+}
+
+/// Where an instance of a class keeps a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u32);
+
+/// How many fields a class lays out in slots; an instance keeps more than that in a dict of its own.
+const LAYOUT_SLOTS: usize = 128;
+
+#[derive(Debug, Default)]
+struct Layout {
+    slots: BTreeMap<Symbol, Slot>,
+    names: Vec<Symbol>,
+}
+
+/// A class.
+#[derive(Debug)]
+pub struct Class {
+    name: Rc<str>,
+    /// Number of the program module it was defined in, for the lookup of names in its methods.
+    module: u32,
+    bases: Vec<Rc<Class>>,
+    /// Depth-first order of the class and its bases, itself left out.
+    ancestors: Vec<Rc<Class>>,
+    attributes: RefCell<BTreeMap<Symbol, Value>>,
+    methods: RefCell<BTreeMap<Symbol, Value>>,
+    layout: RefCell<Layout>,
+    stamp: Cell<u32>,
+    stamps: Rc<Cell<u32>>,
+    heirs: RefCell<Vec<Weak<Class>>>,
+    identity: Cell<bool>,
+    special: Cell<bool>,
+    heap: Heap,
+}
+
+impl Class {
+    /// A class without members. `stamps` counts the states of all classes of an engine, for inline caches.
+    pub fn new(
+        heap: &Heap,
+        name: &str,
+        module: u32,
+        bases: Vec<Rc<Class>>,
+        stamps: &Rc<Cell<u32>>,
+    ) -> Result<Rc<Class>, OutOfMemory> {
+        heap.charge(OBJECT_OVERHEAD_BYTES * 6)?;
+        let mut ancestors: Vec<Rc<Class>> = Vec::new();
+        for base in &bases {
+            for ancestor in core::iter::once(base).chain(base.ancestors.iter()) {
+                ancestors.retain(|known| !Rc::ptr_eq(known, ancestor));
+                ancestors.push(ancestor.clone());
+            }
+        }
+        let class = Rc::new(Class {
+            name: name.into(),
+            module,
+            bases,
+            ancestors,
+            attributes: RefCell::default(),
+            methods: RefCell::default(),
+            layout: RefCell::default(),
+            stamp: Cell::new(0),
+            stamps: stamps.clone(),
+            heirs: RefCell::default(),
+            identity: Cell::new(false),
+            special: Cell::new(false),
+            heap: heap.clone(),
+        });
+        class.renew_stamp();
+        for ancestor in &class.ancestors {
+            ancestor.heirs.borrow_mut().push(Rc::downgrade(&class));
+            class
+                .identity
+                .set(class.identity.get() | ancestor.identity.get());
+            class
+                .special
+                .set(class.special.get() | ancestor.special.get());
+        }
+        Ok(class)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, shared.
+    pub fn shared_name(&self) -> Rc<str> {
+        self.name.clone()
+    }
+
+    /// The module it was defined in.
+    pub fn module(&self) -> u32 {
+        self.module
+    }
+
+    /// The classes it inherits from directly.
+    pub fn bases(&self) -> &[Rc<Class>] {
+        &self.bases
+    }
+
+    /// Every class it inherits from, nearest first.
+    pub fn ancestors(&self) -> &[Rc<Class>] {
+        &self.ancestors
+    }
+
+    /// Whether this is `other` or inherits from it.
+    pub fn is_a(&self, other: &Class) -> bool {
+        core::ptr::eq(self, other)
+            || self
+                .ancestors
+                .iter()
+                .any(|class| core::ptr::eq(&**class, other))
+    }
+
+    /// Changes whenever a member appears, disappears or a method changes, here or in an ancestor: while it stands, what
+    /// a name means on this class and where its instances keep it stands too.
+    #[inline(always)]
+    pub fn stamp(&self) -> u32 {
+        self.stamp.get()
+    }
+
+    fn renew_stamp(&self) {
+        self.stamps.set(self.stamps.get().wrapping_add(1));
+        self.stamp.set(self.stamps.get());
+        self.heirs.borrow_mut().retain(|heir| match heir.upgrade() {
+            Some(heir) => {
+                self.stamps.set(self.stamps.get().wrapping_add(1));
+                heir.stamp.set(self.stamps.get());
+                heir.special.set(heir.special.get() | self.special.get());
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Whether instances are only equal to themselves (enums, records with identity).
+    pub fn compares_by_identity(&self) -> bool {
+        self.identity.get()
+    }
+
+    /// Makes instances equal only to themselves.
+    pub fn compare_by_identity(&self) {
+        self.identity.set(true);
+    }
+
+    /// Whether the class or an ancestor has a method whose name has double underscores, besides `__init__`.
+    #[inline(always)]
+    pub fn has_special_methods(&self) -> bool {
+        self.special.get()
+    }
+
+    /// The attribute of the class itself or the nearest ancestor that has it.
+    pub fn attribute(&self, name: Symbol) -> Option<Value> {
+        self.lineage()
+            .find_map(|class| class.attributes.borrow().get(&name).cloned())
+    }
+
+    /// The method of the class itself or the nearest ancestor that has it.
+    pub fn method(&self, name: Symbol) -> Option<Value> {
+        self.lineage()
+            .find_map(|class| class.methods.borrow().get(&name).cloned())
+    }
+
+    /// Attribute or method, whichever the nearest class has; within one class attributes come first (13.3).
+    pub fn member(&self, name: Symbol) -> Option<Member> {
+        self.lineage().find_map(|class| class.own_member(name))
+    }
+
+    fn own_member(&self, name: Symbol) -> Option<Member> {
+        if let Some(value) = self.attributes.borrow().get(&name) {
+            return Some(Member::Attribute(value.clone()));
+        }
+        self.methods
+            .borrow()
+            .get(&name)
+            .map(|method| Member::Method(method.clone()))
+    }
+
+    fn lineage(&self) -> impl Iterator<Item = &Class> {
+        core::iter::once(self).chain(self.ancestors.iter().map(|class| &**class))
+    }
+
+    /// The names of all members, ancestors' included, sorted by symbol.
+    pub fn member_names(&self) -> Vec<Symbol> {
+        let mut names: Vec<Symbol> = Vec::new();
+        for class in self.lineage() {
+            names.extend(class.attributes.borrow().keys());
+            names.extend(class.methods.borrow().keys());
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Sets an attribute of this class.
+    pub fn set_attribute(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
+        let before = match self.attributes.borrow_mut().get_mut(&name) {
+            Some(slot) => core::mem::replace(slot, value),
+            None => return self.add_attribute(name, value),
+        };
+        drop(before);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn add_attribute(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
+        self.heap.charge(OBJECT_OVERHEAD_BYTES)?;
+        self.attributes.borrow_mut().insert(name, value);
+        self.renew_stamp();
+        Ok(())
+    }
+
+    /// Lets `change` work on an attribute of this class or of the nearest ancestor that has it.
+    pub fn change_attribute<T>(
+        &self,
+        name: Symbol,
+        change: impl FnOnce(&mut Value) -> T,
+    ) -> Option<T> {
+        let class = self
+            .lineage()
+            .find(|class| class.attributes.borrow().contains_key(&name))?;
+        class.attributes.borrow_mut().get_mut(&name).map(change)
+    }
+
+    /// Removes an attribute or method of this class.
+    pub fn remove_member(&self, name: Symbol) -> bool {
+        let attribute = self.attributes.borrow_mut().remove(&name);
+        let removed = attribute.is_some() || self.methods.borrow_mut().remove(&name).is_some();
+        self.renew_stamp();
+        removed
+    }
+
+    /// Sets a method of this class. `special` says that the name has double underscores and is not `__init__`.
+    pub fn set_method(
+        &self,
+        name: Symbol,
+        special: bool,
+        method: Value,
+    ) -> Result<(), OutOfMemory> {
+        self.heap.charge(OBJECT_OVERHEAD_BYTES)?;
+        self.methods.borrow_mut().insert(name, method);
+        self.special.set(self.special.get() | special);
+        self.renew_stamp();
+        Ok(())
+    }
+
+    /// Where instances keep field `name`.
+    pub fn slot(&self, name: Symbol) -> Option<Slot> {
+        self.layout.borrow().slots.get(&name).copied()
+    }
+
+    /// How many slots instances of this class may have.
+    pub fn slot_count(&self) -> usize {
+        self.layout.borrow().names.len()
+    }
+
+    /// Where instances keep field `name`, from now on. `None` when the class has too many fields already.
+    pub fn slot_for_write(&self, name: Symbol) -> Option<Slot> {
+        if let Some(slot) = self.slot(name) {
+            return Some(slot);
+        }
+        let mut layout = self.layout.borrow_mut();
+        if layout.names.len() >= LAYOUT_SLOTS {
+            return None;
+        }
+        let slot = Slot(layout.names.len() as u32);
+        layout.names.push(name);
+        layout.slots.insert(name, slot);
+        drop(layout);
+        if self.member(name).is_some() {
+            self.renew_stamp();
+        }
+        Some(slot)
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        self.heap.credit(OBJECT_OVERHEAD_BYTES * 6);
+        let attributes = core::mem::take(&mut *self.attributes.borrow_mut());
+        self.heap.credit(OBJECT_OVERHEAD_BYTES * attributes.len());
+        self.heap.release(attributes.into_values().collect());
+    }
+}
+
+/// What a name means on a class.
+#[derive(Clone, Debug)]
+pub enum Member {
+    /// A class attribute.
+    Attribute(Value),
+    /// A method, not yet bound.
+    Method(Value),
+}
+
+#[derive(Debug, Default)]
+struct Fields {
+    /// By slot of the class; `Undefined` where this instance has no such field.
+    slots: Vec<Value>,
+    /// Fields past the slots of the class, in order.
+    extra: Option<Box<Vec<(Symbol, Value)>>>,
+}
+
+/// An instance of a class: shared wherever it is bound.
+#[derive(Debug)]
+pub struct Instance {
+    class: RefCell<Rc<Class>>,
+    fields: RefCell<Fields>,
+    charged_slots: Cell<usize>,
+}
+
+const FIELD_BYTES: usize = size_of::<Value>();
+
+impl Instance {
+    /// An instance without fields.
+    pub fn new(class: Rc<Class>) -> Result<Instance, OutOfMemory> {
+        let room = class.slot_count();
+        class
+            .heap
+            .charge(OBJECT_OVERHEAD_BYTES * 2 + room * FIELD_BYTES)?;
+        let fields = Fields {
+            slots: Vec::with_capacity(room),
+            extra: None,
+        };
+        Ok(Instance {
+            class: RefCell::new(class),
+            fields: RefCell::new(fields),
+            charged_slots: Cell::new(room),
+        })
+    }
+
+    /// Its class.
+    #[inline(always)]
+    pub fn class(&self) -> Rc<Class> {
+        self.class.borrow().clone()
+    }
+
+    /// The stamp of its class.
+    #[inline(always)]
+    pub fn class_stamp(&self) -> u32 {
+        self.class.borrow().stamp()
+    }
+
+    /// Lets `look` see its class without taking a reference.
+    #[inline(always)]
+    pub fn with_class<T>(&self, look: impl FnOnce(&Class) -> T) -> T {
+        look(&self.class.borrow())
+    }
+
+    /// Whether the class has a method of this special name.
+    pub fn has_method(&self, name: Symbol) -> bool {
+        let class = self.class.borrow();
+        class.has_special_methods() && class.method(name).is_some()
+    }
+
+    /// The field in a slot, `Undefined` if this instance has none there.
+    #[inline(always)]
+    pub fn get_slot(&self, slot: Slot) -> Value {
+        match self.fields.borrow().slots.get(slot.0 as usize) {
+            Some(value) => value.clone(),
+            None => Value::Undefined,
+        }
+    }
+
+    /// Lets `look` see the field in a slot without copying it.
+    #[inline(always)]
+    pub fn with_slot<T>(&self, slot: Slot, look: impl FnOnce(&Value) -> T) -> T {
+        look(
+            self.fields
+                .borrow()
+                .slots
+                .get(slot.0 as usize)
+                .unwrap_or(&Value::Undefined),
+        )
+    }
+
+    /// Sets the field in a slot that the class has given out.
+    #[inline(always)]
+    pub fn set_slot(&self, slot: Slot, value: Value) -> Result<(), OutOfMemory> {
+        let mut fields = self.fields.borrow_mut();
+        if let Some(place) = fields.slots.get_mut(slot.0 as usize) {
+            let before = core::mem::replace(place, value);
+            drop(fields);
+            drop(before);
+            return Ok(());
+        }
+        if fields.slots.len() == slot.0 as usize && fields.slots.len() < fields.slots.capacity() {
+            fields.slots.push(value);
+            return Ok(());
+        }
+        drop(fields);
+        self.grow_to_slot(slot, value)
+    }
+
+    #[cold]
+    fn grow_to_slot(&self, slot: Slot, value: Value) -> Result<(), OutOfMemory> {
+        let mut fields = self.fields.borrow_mut();
+        let class = self.class.borrow();
+        let wanted = class.slot_count().max(slot.0 as usize + 1);
+        let charged = self.charged_slots.get();
+        class
+            .heap
+            .charge(wanted.saturating_sub(charged) * FIELD_BYTES)?;
+        self.charged_slots.set(charged.max(wanted));
+        let more = wanted.saturating_sub(fields.slots.len());
+        fields.slots.reserve_exact(more);
+        while fields.slots.len() < slot.0 as usize {
+            fields.slots.push(Value::Undefined);
+        }
+        fields.slots.push(value);
+        Ok(())
+    }
+
+    /// Field `name`.
+    pub fn field(&self, name: Symbol) -> Option<Value> {
+        let slot = self.class.borrow().slot(name);
+        let value = match slot {
+            Some(slot) => self.get_slot(slot),
+            None => self
+                .fields
+                .borrow()
+                .extra
+                .as_ref()?
+                .iter()
+                .find(|(known, _)| *known == name)?
+                .1
+                .clone(),
+        };
+        (!value.is_undefined()).then_some(value)
+    }
+
+    /// Sets field `name`.
+    pub fn set_field(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
+        let slot = self.class.borrow().slot_for_write(name);
+        match slot {
+            Some(slot) => self.set_slot(slot, value),
+            None => self.set_extra(name, value),
+        }
+    }
+
+    fn set_extra(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
+        let mut fields = self.fields.borrow_mut();
+        let extra = fields.extra.get_or_insert_default();
+        if let Some(place) = extra.iter_mut().find(|(known, _)| *known == name) {
+            let before = core::mem::replace(&mut place.1, value);
+            drop(fields);
+            drop(before);
+            return Ok(());
+        }
+        self.class.borrow().heap.charge(FIELD_BYTES * 2)?;
+        extra.push((name, value));
+        Ok(())
+    }
+
+    /// Lets `change` work on field `name` in place, if there is one. It must not reach this instance again.
+    pub fn change_field<T>(&self, name: Symbol, change: impl FnOnce(&mut Value) -> T) -> Option<T> {
+        let slot = self.class.borrow().slot(name);
+        let mut fields = self.fields.borrow_mut();
+        let place = match slot {
+            Some(slot) => fields.slots.get_mut(slot.0 as usize),
+            None => {
+                let extra = fields.extra.as_mut()?;
+                extra
+                    .iter_mut()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value)
+            }
+        };
+        place.filter(|value| !value.is_undefined()).map(change)
+    }
+
+    /// Removes field `name` and says whether there was one.
+    pub fn remove_field(&self, name: Symbol) -> bool {
+        self.change_field(name, core::mem::take).is_some()
+    }
+
+    /// All fields, in the order the class laid them out.
+    pub fn field_list(&self) -> Vec<(Symbol, Value)> {
+        let class = self.class.borrow();
+        let layout = class.layout.borrow();
+        let fields = self.fields.borrow();
+        let in_slots = layout
+            .names
+            .iter()
+            .copied()
+            .zip(fields.slots.iter().cloned());
+        let extra = fields.extra.iter().flat_map(|extra| extra.iter().cloned());
+        in_slots
+            .chain(extra)
+            .filter(|(_, value)| !value.is_undefined())
+            .collect()
+    }
+
+    /// Takes all fields away: what breaking a cycle does.
+    pub fn clear_fields(&self) -> Vec<Value> {
+        let fields = core::mem::take(&mut *self.fields.borrow_mut());
+        let mut values = fields.slots;
+        if let Some(extra) = fields.extra {
+            values.extend(extra.into_iter().map(|(_, value)| value));
+        }
+        values
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let fields = core::mem::take(self.fields.get_mut());
+        let class = self.class.get_mut();
+        let mut bytes = OBJECT_OVERHEAD_BYTES * 2 + self.charged_slots.get() * FIELD_BYTES;
+        let mut values = fields.slots;
+        if let Some(extra) = fields.extra {
+            bytes += extra.len() * FIELD_BYTES * 2;
+            values.extend(extra.into_iter().map(|(_, value)| value));
+        }
+        class.heap.credit(bytes);
+        class.heap.release(values);
+    }
+}
+
+/// A method with the value it belongs to.
+#[derive(Debug)]
+pub struct BoundMethod {
+    /// The instance, or a value of a built-in type.
+    pub receiver: Value,
+    /// The function; for a method of a built-in type, `Undefined`.
+    pub function: Value,
+    /// The method's name.
+    pub name: Symbol,
+}
+
+impl BoundMethod {
+    /// Whether both are the same method of the same object.
+    pub fn is_same(&self, other: &BoundMethod) -> bool {
+        self.name == other.name
+            && self.receiver.is_same(&other.receiver)
+            && self.function.is_same(&other.function)
+    }
+}
+
+/// What a module is made of.
+#[derive(Debug)]
+pub enum ModuleKind {
+    /// A program text that ran: its number in the machine's table of modules.
+    Program(u32),
+    /// A module of this crate.
+    Native(&'static crate::native::NativeModule),
+    /// An inner node of `import a.b.c`.
+    Package,
+}
+
+/// A module, or an inner node of a dotted import.
+#[derive(Debug)]
+pub struct Module {
+    /// As `<module NAME>` shows it.
+    pub name: Rc<str>,
+    /// What it is made of.
+    pub kind: ModuleKind,
+    /// The modules that hang off it: `import a.b` puts `b` here. Also the values that a program sets on a native module.
+    pub children: RefCell<BTreeMap<Symbol, Value>>,
+}
+
+/// `ref(x)`: a list or dict that several variables share.
+#[derive(Debug)]
+pub struct RefObj {
+    value: RefCell<Value>,
+}
+
+impl RefObj {
+    /// A handle on `value`.
+    pub fn new(value: Value) -> RefObj {
+        RefObj {
+            value: RefCell::new(value),
+        }
+    }
+
+    /// What it holds; changing the copy does not change what the handle holds.
+    pub fn get(&self) -> Value {
+        self.value.borrow().clone()
+    }
+
+    /// Replaces what it holds.
+    pub fn set(&self, value: Value) {
+        let before = self.value.replace(value);
+        drop(before);
+    }
+
+    /// Lets `change` work on what it holds. It must not reach this handle again.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
+        change(&mut self.value.borrow_mut())
+    }
+}
+
+/// Something of a native module's that programs can hold.
+#[derive(Debug)]
+pub struct Foreign {
+    type_name: &'static str,
+    content: Box<dyn ForeignContent>,
+}
+
+/// What can be wrapped in a [`Foreign`].
+pub trait ForeignContent: Any + core::fmt::Debug {
+    /// The content as `Any`, to get at its type.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<T: Any + core::fmt::Debug> ForeignContent for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Foreign {
+    /// Wraps `content`; `type_name` is what `type(v)` gives and `<NAME>` prints.
+    pub fn new<T: Any + core::fmt::Debug>(type_name: &'static str, content: T) -> Foreign {
+        Foreign {
+            type_name,
+            content: Box::new(content),
+        }
+    }
+
+    /// The name of its type.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// The content, if it is a `T`.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        (*self.content).as_any().downcast_ref()
+    }
+}
+
+/// A call that is paused between two `yield`s.
+#[derive(Debug)]
+pub struct Generator {
+    /// The generator function's name.
+    pub name: String,
+    /// How far it is.
+    pub state: RefCell<GeneratorState>,
+}
+
+/// How far a generator is.
+#[derive(Debug)]
+pub enum GeneratorState {
+    /// Waits at `pc` with these registers.
+    Paused {
+        /// The function.
+        function: Rc<Function>,
+        /// Where to go on.
+        pc: u32,
+        /// Its registers.
+        registers: Vec<Value>,
+    },
+    /// Runs right now.
+    Running,
+    /// Has ended.
+    Done,
+}
+
+/// An iterator over a built-in type.
+#[derive(Debug)]
+pub struct Iter {
+    /// How far it is.
+    pub state: RefCell<IterState>,
+}
+
+/// What an iterator goes through and how far it is.
+#[derive(Debug)]
+pub enum IterState {
+    /// The elements of a list or tuple, the characters of a string, the keys of a dict, the elements of a set.
+    Over {
+        /// What it goes through; shared, so later changes to the variable do not show.
+        source: Value,
+        /// The place of the next element (for strings, of its first byte).
+        cursor: usize,
+    },
+    /// Nothing more.
+    Done,
+}
+
+impl Generator {
+    /// Takes everything out, as for breaking cycles and for dropping without deep stack.
+    pub fn finish(&self) -> GeneratorState {
+        core::mem::replace(&mut *self.state.borrow_mut(), GeneratorState::Done)
+    }
+}
+
+impl Heap {
+    /// An instance without fields.
+    pub fn instance(&self, class: &Rc<Class>) -> Result<Rc<Instance>, OutOfMemory> {
+        Ok(Rc::new(Instance::new(class.clone())?))
+    }
+
+    /// Wraps something of a native module's for the program.
+    pub fn foreign<T: Any + core::fmt::Debug>(&self, type_name: &'static str, content: T) -> Value {
+        Value::Foreign(Rc::new(Foreign::new(type_name, content)))
+    }
+
+    /// An iterator over `source`.
+    pub fn iterator(&self, source: Value) -> Value {
+        Value::Iter(Rc::new(Iter {
+            state: RefCell::new(IterState::Over { source, cursor: 0 }),
+        }))
+    }
+
+    /// A handle on a list or dict.
+    pub fn reference(&self, value: Value) -> Value {
+        Value::Ref(Rc::new(RefObj::new(value)))
+    }
+
+    /// A dict value.
+    pub fn dict_value(&self, dict: DictObj) -> Value {
+        Value::Dict(Rc::new(dict))
+    }
+}
