@@ -1,0 +1,12 @@
+//! The machine-independent kernel.
+//!
+//! One [`Kernel`] for each CPU, driven by events: the machine saves the current thread's registers, calls the entry for what
+//! happened, and does what the [`Resume`](machine::Resume) says. `docs/kernel/` explains how the parts work together.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod kernel;
+pub mod machine;
+pub mod mem;
+
+pub use kernel::{BootError, Kernel, Shared};

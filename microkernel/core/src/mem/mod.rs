@@ -1,0 +1,3 @@
+//! Memory: frames and who has them.
+
+pub mod frame;
