@@ -1,2 +1,8 @@
-//! Builds PebbleOS, runs it, drives it and tests it.
-fn main() {}
+//! `cargo xtask`: see the table in [`xtask::verbs`].
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xtask::verbs::main(std::env::args_os().skip(1))
+}

@@ -1,0 +1,2 @@
+//! Scenarios: a booted system, seen from outside.
+fn main() {}

@@ -1,0 +1,155 @@
+//! The verbs of `cargo xtask`: a file and a line each.
+
+pub mod build;
+pub mod ci;
+pub mod console;
+pub mod doctor;
+pub mod image;
+pub mod qemu;
+pub mod rpc;
+pub mod stop;
+pub mod test;
+
+use crate::arguments::Arguments;
+use anyhow::Result;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Something that `cargo xtask` does.
+pub struct Verb {
+    /// How it is called.
+    pub name: &'static str,
+    /// What it takes, for the help.
+    pub usage: &'static str,
+    /// What it does, in a line.
+    pub help: &'static str,
+    /// Does it.
+    pub run: fn(Arguments) -> Result<()>,
+}
+
+/// All verbs, in the order of the help.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        name: "qemu",
+        usage: qemu::USAGE,
+        help: "Build everything and boot it; the terminal becomes its console",
+        run: qemu::run,
+    },
+    Verb {
+        name: "console",
+        usage: "[NAME]",
+        help: "Attach to the console of a running guest; Ctrl-] leaves it",
+        run: console::run,
+    },
+    Verb {
+        name: "stop",
+        usage: "[NAME]...",
+        help: "End running guests",
+        run: stop::run,
+    },
+    Verb {
+        name: "rpc",
+        usage: rpc::USAGE,
+        help: "Call a method of a running guest's agentd and print the result",
+        run: rpc::run,
+    },
+    Verb {
+        name: "test",
+        usage: test::USAGE,
+        help: "Style, host tests, the suite inside the guest, then the scenarios",
+        run: test::run,
+    },
+    Verb {
+        name: "build",
+        usage: build::USAGE,
+        help: "Build the kernel and the guest's programs, all or those named",
+        run: build::run,
+    },
+    Verb {
+        name: "image",
+        usage: "",
+        help: "Build everything and make the boot image",
+        run: image::run,
+    },
+    Verb {
+        name: "doctor",
+        usage: "",
+        help: "Say what this host lacks, and install it",
+        run: doctor::run,
+    },
+    Verb {
+        name: "ci",
+        usage: "",
+        help: "Exactly what continuous integration runs",
+        run: ci::run,
+    },
+];
+
+/// Runs the verb that the command line names.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut words = words.into_iter();
+    let Some(name) = words.next() else {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    };
+    let name = name.to_string_lossy();
+    if ["help", "--help", "-h"].contains(&name.as_ref()) {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
+    let Some(verb) = VERBS.iter().find(|verb| verb.name == name) else {
+        eprintln!("cargo xtask has no verb {name:?}\n\n{}", help());
+        return ExitCode::FAILURE;
+    };
+    let mut words = words.peekable();
+    if words.peek().is_some_and(|word| word == "--help") {
+        println!(
+            "usage: cargo xtask {} {}\n{}",
+            verb.name, verb.usage, verb.help
+        );
+        return ExitCode::SUCCESS;
+    }
+    match Arguments::new(words).and_then(verb.run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> String {
+    let line = |verb: &Verb| format!("  {:<14} {}\n", verb.name, verb.help);
+    let lines: String = VERBS.iter().map(line).collect();
+    format!(
+        "usage: cargo xtask VERB [ARGUMENT]...\n\n{lines}\n`cargo xtask VERB --help` shows the arguments of a verb.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_one_line_of_help() {
+        for verb in VERBS {
+            assert!(
+                !verb.help.is_empty() && !verb.help.contains('\n'),
+                "{}",
+                verb.name
+            );
+            assert!(help().contains(verb.help), "{}", verb.name);
+        }
+    }
+
+    #[test]
+    fn no_verb_is_there_twice() {
+        for (index, verb) in VERBS.iter().enumerate() {
+            assert!(
+                VERBS[..index].iter().all(|other| other.name != verb.name),
+                "{}",
+                verb.name
+            );
+        }
+    }
+}
