@@ -122,7 +122,10 @@ fn check_alone(manifest: &Manifest, problems: &mut Vec<Problem>) {
             (8..=16_000).contains(&manifest.quota.handles),
         ),
         ("quota.threads", manifest.quota.threads >= 1),
-        ("capsule.memory_kib", manifest.capsule.memory_kib.is_multiple_of(4)),
+        (
+            "capsule.memory_kib",
+            manifest.capsule.memory_kib.is_multiple_of(4),
+        ),
         ("capsule.slots", manifest.capsule.slots <= 256),
         ("provides", manifest.provides.len() <= MAX_PROVIDES),
     ];
