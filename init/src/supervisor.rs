@@ -588,12 +588,13 @@ mod tests {
         #[test]
         fn there_is_at_most_one_process(has_device: bool, events in proptest::collection::vec(event(), 0..200)) {
             let mut supervisor = Supervisor::new(&[manifest(Start::Boot, Restart::Always, has_device)]);
-            let (mut has_process, mut is_dying) = (false, false);
+            let (mut has_process, mut is_dying, mut is_made) = (false, false, false);
             for (now, event) in events.into_iter().enumerate() {
                 // The driver of the machine reports only what can happen.
                 match &event {
                     Event::Gone(..) | Event::Faulted(..) | Event::Silent(_) | Event::Alive(_) | Event::Spawned(_) if !has_process => continue,
-                    Event::SpawnFailed(..) if !has_process || is_dying => continue,
+                    Event::SpawnFailed(..) if !has_process || is_dying || is_made => continue,
+                    Event::Spawned(_) | Event::Alive(_) => is_made = true,
                     Event::Gone(..) | Event::SpawnFailed(..) => (has_process, is_dying) = (false, false),
                     _ => {}
                 }
@@ -603,6 +604,7 @@ mod tests {
                         Action::Spawn(_) => {
                             prop_assert!(!has_process, "a second process");
                             has_process = true;
+                            is_made = false;
                         }
                         Action::Kill(_) => {
                             prop_assert!(has_process && !is_dying, "killed what is not there");
