@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod command;
 pub mod deadline;
 pub mod doctor;
+pub mod figures;
 pub mod guest_build;
 pub mod guest_image;
 pub mod guest_suite;

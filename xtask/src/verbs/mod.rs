@@ -1,5 +1,6 @@
 //! The verbs of `cargo xtask`: a file and a line each.
 
+pub mod bench;
 pub mod build;
 pub mod ci;
 pub mod console;
@@ -58,6 +59,12 @@ pub const VERBS: &[Verb] = &[
         usage: test::USAGE,
         help: "Style, host tests, the suite inside the guest, then the scenarios",
         run: test::run,
+    },
+    Verb {
+        name: "bench",
+        usage: bench::USAGE,
+        help: "Count what operations cost, in instructions and switches of address spaces",
+        run: bench::run,
     },
     Verb {
         name: "build",
