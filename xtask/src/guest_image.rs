@@ -2,8 +2,9 @@
 
 use crate::guest_build::{Action, Built, build_all};
 use crate::workspace::{commit_time, guest_target, root};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use image_builder::{ImageBuilder, flat, program, symbols, tree};
+use init_manifest::{Manifest, graph, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,9 +53,56 @@ fn compose(built: &Built) -> Result<Vec<u8>> {
         let stripped = program::strip(&read(&built.path)?).with_context(|| built.name.clone())?;
         image.program(&built.name, stripped)?;
     }
+    add_manifests(&mut image, built)?;
     add_system_tree(&mut image)?;
     image.kernel_symbols(symbols::table(&read(&built.kernel)?).context("kernel")?)?;
     Ok(image.build()?)
+}
+
+/// The manifests of the services whose programs there are.
+fn add_manifests(image: &mut ImageBuilder, built: &Built) -> Result<()> {
+    let manifests = manifests()?;
+    let problems: Vec<String> = graph::check(&manifests)
+        .iter()
+        .map(|problem| problem.to_string())
+        .collect();
+    if !problems.is_empty() {
+        bail!(
+            "the manifests in init/services contradict each other:\n{}",
+            problems.join("\n")
+        );
+    }
+    for manifest in &manifests {
+        if built.program(manifest.program()).is_none() {
+            eprintln!(
+                "left out: service {} (nothing builds the program {})",
+                manifest.name,
+                manifest.program()
+            );
+            continue;
+        }
+        image.manifest(&manifest.name, postcard::to_allocvec(manifest)?)?;
+    }
+    Ok(())
+}
+
+/// All manifests, sorted by the names of their files.
+pub fn manifests() -> Result<Vec<Manifest>> {
+    let folder = root().join("init/services");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(Vec::new());
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    paths.sort();
+    let parse = |path: &PathBuf| {
+        let source = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        text::parse(&source).map_err(|error| anyhow!("{}: {error}", path.display()))
+    };
+    paths.iter().map(parse).collect()
 }
 
 /// The part of the system that is written in Pebble, as `/system` of the guest.
