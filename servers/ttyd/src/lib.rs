@@ -1,0 +1,10 @@
+//! ttyd: terminals. See docs/servers/ttyd.md.
+//!
+//! Bytes from the line become [`keys`], keys edit a [`line`] in cooked mode or are handed out in raw mode.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod keys;
+pub mod line;
