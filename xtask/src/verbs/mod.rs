@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod image;
 pub mod qemu;
 pub mod rpc;
+pub mod spec_coverage;
 pub mod stop;
 pub mod test;
 
@@ -83,6 +84,12 @@ pub const VERBS: &[Verb] = &[
         usage: "",
         help: "Say what this host lacks, and install it",
         run: doctor::run,
+    },
+    Verb {
+        name: "spec-coverage",
+        usage: "",
+        help: "Which paragraphs and errors of Pebble's definition have no program",
+        run: spec_coverage::run,
     },
     Verb {
         name: "ci",
