@@ -24,17 +24,20 @@ pub enum Need {
     Formatter,
     /// Python with virtual environments, for the tests that use a public client library.
     Python,
+    /// Netcat, to talk with agentd by hand.
+    Netcat,
 }
 
 impl Need {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RustSource,
         Self::Linker,
         Self::Qemu,
         Self::Clippy,
         Self::Formatter,
         Self::Python,
+        Self::Netcat,
     ];
 
     /// What it is, for people.
@@ -46,6 +49,7 @@ impl Need {
             Self::Clippy => "clippy",
             Self::Formatter => "rustfmt",
             Self::Python => "Python 3 with venv and pip",
+            Self::Netcat => "netcat (nc)",
         }
     }
 
@@ -69,6 +73,7 @@ impl Need {
             Self::Python => {
                 succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"]))
             }
+            Self::Netcat => succeeds(Command::new("nc").arg("-h")),
         }
     }
 
@@ -78,7 +83,7 @@ impl Need {
             Self::RustSource => Some("rust-src"),
             Self::Clippy => Some("clippy"),
             Self::Formatter => Some("rustfmt"),
-            Self::Qemu | Self::Linker | Self::Python => None,
+            Self::Qemu | Self::Linker | Self::Python | Self::Netcat => None,
         }
     }
 
@@ -91,6 +96,7 @@ impl Need {
             Self::Clippy => &["rust-clippy-web"],
             Self::Formatter => &["rustfmt-web"],
             Self::Python => &["python3", "python3-venv", "python3-pip"],
+            Self::Netcat => &["netcat-openbsd"],
         }
     }
 

@@ -1,0 +1,52 @@
+//! Figures that repeat exactly, and the bounds that hold them.
+
+use crate::Scenario;
+use crate::support::expect_equal;
+use anyhow::{Context, Result, bail};
+use xtask::guest_image::BootFiles;
+use xtask::verbs::bench;
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "figures: two runs of the benchmarks agree to the instruction",
+        run: repeat,
+    },
+    Scenario {
+        name: "figures: no operation costs more than the committed figures allow",
+        run: committed,
+    },
+    Scenario {
+        name: "figures: echo takes at most 2 million instructions, boot 200 million",
+        run: budgets,
+    },
+];
+
+fn repeat() -> Result<()> {
+    let files = BootFiles::built();
+    let first = bench::measure(&files)?;
+    expect_equal(
+        "the second run",
+        bench::measure(&files)?.to_table(),
+        first.to_table(),
+    )
+}
+
+fn committed() -> Result<()> {
+    bench::check(&bench::measure(&BootFiles::built())?)
+}
+
+fn budgets() -> Result<()> {
+    let figures = bench::measure(&BootFiles::built())?;
+    for (name, budget) in [("pebble_echo", 2_000_000), ("boot_to_prompt", 200_000_000)] {
+        let figure = figures
+            .get(name)
+            .with_context(|| format!("{name} is not measured"))?;
+        if figure.instructions > budget {
+            bail!(
+                "{name}: {} instructions, at most {budget} are allowed",
+                figure.instructions
+            );
+        }
+    }
+    Ok(())
+}
