@@ -15,6 +15,27 @@ pub struct SyntaxError {
     pub excerpt: Option<Excerpt>,
     /// The place for editors: byte offsets into the source.
     pub span: Span,
+    /// True when text added at the end could mend it: a bracket, a string or a block is open. A prompt asks for another line.
+    pub is_incomplete: bool,
+}
+
+impl SyntaxError {
+    /// An error of one line.
+    pub(crate) fn plain(line: u32, span: Span, message: String) -> Self {
+        Self {
+            line,
+            message,
+            excerpt: None,
+            span,
+            is_incomplete: false,
+        }
+    }
+
+    /// The same, marked as one that more text could mend.
+    pub(crate) fn incomplete(mut self) -> Self {
+        self.is_incomplete = true;
+        self
+    }
 }
 
 /// The expression that an error is about.

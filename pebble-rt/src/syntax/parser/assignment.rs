@@ -1,0 +1,99 @@
+//! Assignments, plain and augmented.
+
+use super::Parser;
+use super::fragment::{Fragment, FragmentKind, Parse};
+use crate::syntax::ast::{BinaryOperator, StmtKind};
+use crate::syntax::lexer::{self, Symbol, Token, TokenKind, Word};
+use alloc::vec::Vec;
+
+impl<'line> Parser<'line> {
+    /// An assignment, if the line has an assignment sign outside strings and brackets.
+    pub(super) fn assignment(&mut self, line: Fragment<'line>) -> Parse<Option<StmtKind>> {
+        let tokens = lexer::tokens(&line.line.text, line.start, line.end);
+        let mut signs = signs(&tokens).peekable();
+        let Some(first) = signs.peek() else {
+            return Ok(None);
+        };
+        if first.kind == TokenKind::Symbol(Symbol::AugmentedAssign) {
+            return self.augmented_assignment(line, *first).map(Some);
+        }
+        let mut targets = Vec::new();
+        let mut start = line.start;
+        for sign in signs.take_while(|sign| sign.kind == TokenKind::Symbol(Symbol::Assign)) {
+            let fragment = Fragment::of(line.line, start, sign.start);
+            targets.push(self.in_fragment(fragment, FragmentKind::Target, |parser| {
+                parser.target_list()
+            })?);
+            start = sign.end;
+        }
+        let value = Fragment::of(line.line, start, line.end);
+        let value = self.in_fragment(value, FragmentKind::Expression, |parser| {
+            parser.value_list()
+        })?;
+        Ok(Some(StmtKind::Assign { targets, value }))
+    }
+
+    fn augmented_assignment(&mut self, line: Fragment<'line>, sign: Token) -> Parse<StmtKind> {
+        let target = Fragment::of(line.line, line.start, sign.start);
+        let target = self.in_fragment(target, FragmentKind::Target, |parser| {
+            parser.single_target()
+        })?;
+        let value = Fragment::of(line.line, sign.end, line.end);
+        let value = self.in_fragment(value, FragmentKind::Expression, |parser| {
+            parser.value_list()
+        })?;
+        let operator = operator_of(&line.line.text[sign.start..sign.end]);
+        Ok(StmtKind::AugmentedAssign {
+            target,
+            operator,
+            value,
+        })
+    }
+}
+
+/// The assignment signs outside brackets. What follows a `lambda` is its own: its defaults have such signs too.
+pub(super) fn signs(tokens: &[Token]) -> impl Iterator<Item = Token> {
+    let lambda = tokens.windows(2).position(|pair| {
+        let goes_on = matches!(
+            pair[1].kind,
+            TokenKind::Name(Word::Plain | Word::As)
+                | TokenKind::Symbol(Symbol::Colon | Symbol::Star | Symbol::DoubleStar)
+        );
+        pair[0].kind == TokenKind::Name(Word::Lambda) && goes_on
+    });
+    let mut depth = 0_u32;
+    tokens[..lambda.unwrap_or(tokens.len())]
+        .iter()
+        .copied()
+        .filter(move |token| {
+            let TokenKind::Symbol(symbol) = token.kind else {
+                return false;
+            };
+            match symbol {
+                Symbol::LeftParen | Symbol::LeftSquare | Symbol::LeftBrace => depth += 1,
+                Symbol::RightParen | Symbol::RightSquare | Symbol::RightBrace => {
+                    depth = depth.saturating_sub(1)
+                }
+                Symbol::Assign | Symbol::AugmentedAssign => return depth == 0,
+                _ => {}
+            }
+            false
+        })
+}
+
+fn operator_of(sign: &str) -> BinaryOperator {
+    match sign {
+        "-=" => BinaryOperator::Subtract,
+        "*=" => BinaryOperator::Multiply,
+        "/=" => BinaryOperator::Divide,
+        "//=" => BinaryOperator::FloorDivide,
+        "%=" => BinaryOperator::Remainder,
+        "**=" => BinaryOperator::Power,
+        "&=" => BinaryOperator::BitAnd,
+        "|=" => BinaryOperator::BitOr,
+        "^=" => BinaryOperator::BitXor,
+        "<<=" => BinaryOperator::ShiftLeft,
+        ">>=" => BinaryOperator::ShiftRight,
+        _ => BinaryOperator::Add,
+    }
+}
