@@ -1,0 +1,52 @@
+//! The boot image, before anybody believes it: the kernel checks what it uses itself, the directory and init's segments.
+
+use crate::paging::direct;
+use abi::image::EntryKind;
+use core::fmt;
+use core::ops::Range;
+use image_builder::{Image, ImageError};
+
+/// What is wrong with the boot image.
+#[derive(Clone, Copy, Debug)]
+pub enum ImageProblem {
+    /// It lies where the kernel can't read it.
+    OutOfReach,
+    /// It does not start on a page.
+    NotAligned,
+    /// It is not a whole boot image.
+    Invalid(ImageError),
+}
+
+impl fmt::Display for ImageProblem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfReach => write!(out, "the boot image lies above 4 GiB"),
+            Self::NotAligned => write!(out, "the boot image does not start on a page"),
+            Self::Invalid(error) => write!(out, "{error}; make it again with `cargo xtask image`"),
+        }
+    }
+}
+
+/// Checks the image's directory and the segments of init.
+pub fn check(range: &Range<u64>) -> Result<(), ImageProblem> {
+    if !range.start.is_multiple_of(abi::layout::PAGE_SIZE as u64) {
+        return Err(ImageProblem::NotAligned);
+    }
+    let image = Image::parse(bytes(range).ok_or(ImageProblem::OutOfReach)?).map_err(ImageProblem::Invalid)?;
+    for segment in image.of_kind(EntryKind::InitSegment) {
+        segment.checked().map_err(ImageProblem::Invalid)?;
+    }
+    Ok(())
+}
+
+/// The kernel's symbols, if the image has them whole.
+pub fn symbols(range: &Range<u64>) -> Option<&'static [u8]> {
+    let image = Image::parse(bytes(range)?).ok()?;
+    image.of_kind(EntryKind::KernelSymbols).next()?.checked().ok()
+}
+
+fn bytes(range: &Range<u64>) -> Option<&'static [u8]> {
+    // SAFETY: the image is memory that the loader filled; the kernel takes it out of the free memory and maps it for
+    // nobody but read-only.
+    unsafe { direct::bytes(range.start, range.end.checked_sub(range.start)?) }
+}

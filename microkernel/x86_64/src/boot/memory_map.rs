@@ -1,0 +1,95 @@
+//! The machine's memory: what the firmware reported, and what of it is free.
+
+use abi::layout::PAGE_SIZE;
+use core::ops::Range;
+use heapless::Vec;
+
+/// Ranges that are kept.
+const MAX_RANGES: usize = 64;
+const PAGE: u64 = PAGE_SIZE as u64;
+
+/// What a range of physical memory is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryKind {
+    /// Memory for use.
+    Usable,
+    /// Memory that holds the firmware's tables.
+    Firmware,
+    /// Not to be touched, maybe not memory at all.
+    Reserved,
+}
+
+/// The memory of the machine, whole pages only.
+#[derive(Clone, Debug)]
+pub struct MemoryMap {
+    ranges: Vec<(Range<u64>, MemoryKind), MAX_RANGES>,
+}
+
+impl MemoryMap {
+    /// No memory.
+    pub const fn new() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
+    /// Adds a range. Usable ones lose their cut pages, others are rounded out. What does not fit the table is left out, so
+    /// it is never used.
+    pub fn add(&mut self, range: Range<u64>, kind: MemoryKind) {
+        let range = match kind {
+            MemoryKind::Usable => range.start.next_multiple_of(PAGE)..range.end / PAGE * PAGE,
+            _ => range.start / PAGE * PAGE..range.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX - PAGE + 1),
+        };
+        if !range.is_empty() {
+            let _ = self.ranges.push((range, kind));
+        }
+    }
+
+    /// Takes `taken` out of the usable memory.
+    pub fn reserve(&mut self, taken: Range<u64>) {
+        let taken = taken.start / PAGE * PAGE..taken.end.next_multiple_of(PAGE);
+        let mut kept = Self::new();
+        for (range, kind) in &self.ranges {
+            if *kind != MemoryKind::Usable {
+                kept.add(range.clone(), *kind);
+                continue;
+            }
+            kept.add(range.start..range.end.min(taken.start), *kind);
+            kept.add(range.start.max(taken.end)..range.end, *kind);
+        }
+        *self = kept;
+    }
+
+    /// The usable ranges.
+    pub fn usable(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.of_kind(MemoryKind::Usable)
+    }
+
+    /// All that is memory: usable, or full of the firmware's tables.
+    pub fn memory(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.usable().chain(self.of_kind(MemoryKind::Firmware))
+    }
+
+    fn of_kind(&self, wanted: MemoryKind) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.ranges.iter().filter(move |(_, kind)| *kind == wanted).map(|(range, _)| range.clone())
+    }
+
+    /// The range that is not usable memory and holds `address`.
+    pub fn firmware_range_at(&self, address: u64) -> Option<Range<u64>> {
+        let found = self.ranges.iter().find(|(range, kind)| *kind != MemoryKind::Usable && range.contains(&address));
+        found.map(|(range, _)| range.clone())
+    }
+
+    /// Bytes of usable memory.
+    pub fn usable_bytes(&self) -> u64 {
+        self.usable().map(|range| range.end - range.start).sum()
+    }
+
+    /// Takes `count` pages that follow each other from the usable memory below `limit`; their physical address.
+    pub fn take_pages(&mut self, count: u64, limit: u64) -> Option<u64> {
+        let length = count.checked_mul(PAGE)?;
+        let fits = |range: &Range<u64>| range.end.min(limit).saturating_sub(range.start) >= length;
+        let (range, _) = self.ranges.iter_mut().find(|(range, kind)| *kind == MemoryKind::Usable && fits(range))?;
+        let start = range.start;
+        range.start += length;
+        Some(start)
+    }
+}

@@ -1,0 +1,146 @@
+//! Time: the time-stamp counter, and how fast it and the local APIC's timer run.
+//!
+//! Where the processor states the counter's frequency (CPUID leaf 0x15) that counts. Otherwise it is measured against the
+//! power-management timer, or against channel 2 of the interval timer where there is none.
+
+use core::hint::spin_loop;
+use x86::cpuid::CpuId;
+use x86::io::{inb, inl, outb};
+use x86::time::rdtsc;
+
+/// Frequency of the power-management timer (ACPI 6.5 §4.8.3.3), which has 24 bits that count.
+const PM_FREQUENCY: u64 = 3_579_545;
+const PM_MASK: u32 = 0xff_ffff;
+/// How long to measure, in power-management ticks: about 8 ms.
+const PM_INTERVAL: u32 = 28_636;
+/// Frequency of the interval timer, and how long to measure with it: about 8 ms.
+const PIT_FREQUENCY: u64 = 1_193_182;
+const PIT_INTERVAL: u16 = 9_545;
+const PIT_CHANNEL_2: u16 = 0x42;
+const PIT_COMMAND: u16 = 0x43;
+const PIT_GATE: u16 = 0x61;
+/// Readings of a timer that is not there must end.
+const PATIENCE: u32 = 50_000_000;
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// The two frequencies, in ticks a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Frequencies {
+    /// The time-stamp counter's.
+    pub counter: u64,
+    /// The local APIC timer's, with divisor 1.
+    pub timer: u64,
+}
+
+/// No timer could be read.
+#[derive(Clone, Copy, Debug)]
+pub struct NoTimer;
+
+/// The time-stamp counter.
+pub fn ticks() -> u64 {
+    // SAFETY: reading the time-stamp counter has no effect.
+    unsafe { rdtsc() }
+}
+
+/// Measures how fast the counter and the local APIC timer run. `timer_count` reads the latter, which counts down.
+pub fn measure(pm_timer: Option<u16>, timer_count: impl Fn() -> u32) -> Result<Frequencies, NoTimer> {
+    let sample = || (ticks(), timer_count());
+    let (start, end, ticks_of_reference, reference) = match pm_timer {
+        Some(port) => {
+            let (start, end, passed) = against_pm_timer(port, sample)?;
+            (start, end, passed, PM_FREQUENCY)
+        }
+        None => {
+            let (start, end) = against_interval_timer(sample)?;
+            (start, end, u64::from(PIT_INTERVAL), PIT_FREQUENCY)
+        }
+    };
+    let per_second = |count: u64| (u128::from(count) * u128::from(reference) / u128::from(ticks_of_reference)) as u64;
+    let measured = per_second(end.0.wrapping_sub(start.0));
+    let counter = stated_frequency().unwrap_or(measured);
+    let timer = per_second(start.1.wrapping_sub(end.1).into());
+    if counter == 0 || timer == 0 { Err(NoTimer) } else { Ok(Frequencies { counter: round(counter), timer: round(timer) }) }
+}
+
+/// What the processor says of its counter.
+fn stated_frequency() -> Option<u64> {
+    CpuId::new().get_tsc_info()?.tsc_frequency().filter(|&frequency| frequency > 0)
+}
+
+/// Clocks are multiples of a megahertz; a measurement within a two-thousandth of one is that one.
+fn round(frequency: u64) -> u64 {
+    let nearest = (frequency + 500_000) / 1_000_000 * 1_000_000;
+    if nearest.abs_diff(frequency) < frequency / 20_000 { nearest } else { frequency }
+}
+
+type Sample = (u64, u32);
+
+fn against_pm_timer(port: u16, sample: impl Fn() -> Sample) -> Result<(Sample, Sample, u64), NoTimer> {
+    // SAFETY: the port is the one that the ACPI tables name for the timer; reading it has no effect.
+    let read = || unsafe { inl(port) } & PM_MASK;
+    let wait = |begin: u32, interval: u32| {
+        (0..PATIENCE)
+            .map(|_| {
+                spin_loop();
+                read().wrapping_sub(begin) & PM_MASK
+            })
+            .find(|&passed| passed >= interval)
+            .ok_or(NoTimer)
+    };
+    // Begin right after the timer has moved, to lose no part of a tick.
+    let edge = read();
+    let first = edge.wrapping_add(wait(edge, 1)?);
+    let start = sample();
+    let passed = wait(first, PM_INTERVAL)?;
+    Ok((start, sample(), passed.into()))
+}
+
+fn against_interval_timer(sample: impl Fn() -> Sample) -> Result<(Sample, Sample), NoTimer> {
+    // SAFETY: channel 2 of the interval timer drives only the speaker, which stays off; its gate and output are bits 0 and 5
+    // of port 0x61. Mode 0: the output rises when the count has run out.
+    unsafe {
+        outb(PIT_GATE, inb(PIT_GATE) & !3 | 1);
+        outb(PIT_COMMAND, 0xb0);
+        let [low, high] = PIT_INTERVAL.to_le_bytes();
+        outb(PIT_CHANNEL_2, low);
+        outb(PIT_CHANNEL_2, high);
+        let start = sample();
+        for _ in 0..PATIENCE {
+            if inb(PIT_GATE) & 0x20 != 0 {
+                return Ok((start, sample()));
+            }
+            spin_loop();
+        }
+    }
+    Err(NoTimer)
+}
+
+/// A factor in 2^-32 that turns ticks of one frequency into ticks of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio(pub u64);
+
+impl Ratio {
+    /// Nanoseconds per tick of a clock.
+    pub fn to_nanoseconds(frequency: u64) -> Self {
+        Self(((u128::from(NANOSECONDS) << 32) / u128::from(frequency.max(1))) as u64)
+    }
+
+    /// Ticks of a clock per nanosecond.
+    pub fn from_nanoseconds(frequency: u64) -> Self {
+        Self(((u128::from(frequency) << 32) / u128::from(NANOSECONDS)) as u64)
+    }
+
+    /// `ticks` times the factor.
+    #[inline]
+    pub fn apply(self, ticks: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(self.0)) >> 32) as u64
+    }
+}
+
+/// Waits, in PAUSEs, until so many nanoseconds have passed.
+pub fn wait(ratio: Ratio, nanoseconds: u64) {
+    let start = ticks();
+    while ratio.apply(ticks().wrapping_sub(start)) < nanoseconds {
+        spin_loop();
+    }
+}

@@ -1,0 +1,210 @@
+//! The end of the line: a panic, an exception of the kernel, a fatal report. Stops the other CPUs, takes the debug UART,
+//! says what happened and where, and halts.
+
+use crate::apic::local as apic;
+use crate::debug_uart;
+use crate::paging::layout::{STACK_BASE, text_range};
+use crate::paging::stacks::SLOT;
+use core::arch::asm;
+use core::fmt;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use spin::Once;
+use x86::controlregs::{cr2, cr3};
+use x86::io::{outb, outl};
+
+/// QEMU's `isa-debug-exit`; where there is none, nobody listens.
+const DEBUG_EXIT: u16 = 0xf4;
+/// What a panic writes there: QEMU then exits with 2 × 0x10 + 1.
+const EXIT_PANIC: u32 = 0x10;
+/// The reset control register of PC chipsets, and the keyboard controller's reset line.
+const RESET_CONTROL: u16 = 0xcf9;
+const KEYBOARD_COMMAND: u16 = 0x64;
+const MAX_FRAMES: usize = 32;
+/// Bytes of an entry of the symbol table: address, offset of the name, length of the name.
+const SYMBOL_LENGTH: usize = 16;
+
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+static SYMBOLS: Once<&'static [u8]> = Once::new();
+
+/// The registers of a kernel that faulted, as `trap::entry` pushes them.
+#[derive(Debug)]
+#[repr(C)]
+#[allow(missing_docs, reason = "the names are the processor's")]
+pub struct KernelFrame {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub vector: u64,
+    pub error_code: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+/// What an exception with a stack of its own finds there.
+#[derive(Debug)]
+#[repr(C)]
+#[allow(missing_docs, reason = "the names are the processor's")]
+pub struct UnmaskableFrame {
+    pub vector: u64,
+    pub error_code: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+/// Gives backtraces names: the table is the boot image's (`abi::image::EntryKind::KernelSymbols`).
+pub fn set_symbols(table: &'static [u8]) {
+    SYMBOLS.call_once(|| table);
+}
+
+/// Whether a CPU has panicked and the others are to stop.
+pub fn is_stopping() -> bool {
+    IS_STOPPING.load(Ordering::Acquire)
+}
+
+/// Halts this CPU for good.
+pub fn halt() -> ! {
+    loop {
+        // SAFETY: with interrupts off the CPU does nothing more.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let frame: u64;
+    // SAFETY: reading rbp has no effect.
+    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack)) };
+    stop(format_args!("{info}"), 0, frame)
+}
+
+/// The kernel faulted.
+pub fn kernel_exception(frame: &KernelFrame) -> ! {
+    // SAFETY: reading the two registers has no effect.
+    let (address, root) = unsafe { (cr2(), cr3()) };
+    stop(format_args!("exception in the kernel: cr2 {address:#x}, cr3 {root:#x}, {frame:#x?}"), frame.rip, frame.rbp)
+}
+
+/// Something came that nothing can go on after.
+pub fn unmaskable(frame: &UnmaskableFrame, what: &str) -> ! {
+    // SAFETY: reading CR2 has no effect.
+    let address = unsafe { cr2() };
+    stop(format_args!("{what}: cr2 {address:#x}, {frame:#x?}"), frame.rip, 0)
+}
+
+/// Stops everything with a message and a backtrace that starts at `rip` and the stack frame `frame`.
+fn stop(message: fmt::Arguments<'_>, rip: u64, frame: u64) -> ! {
+    take_over();
+    crate::say!("PANIC on CPU {}: {message}", apic_number());
+    if rip != 0 {
+        crate::say!("  at {}", Symbol(rip));
+    }
+    backtrace(frame);
+    // SAFETY: the port is the debug exit's, or nobody's.
+    unsafe { outl(DEBUG_EXIT, EXIT_PANIC) };
+    halt()
+}
+
+/// Ends the system with a reason that is not the kernel's own fault, and restarts the machine.
+pub fn fatal(reason: &str) -> ! {
+    take_over();
+    crate::say!("FATAL: {reason}");
+    crate::say!("restarting the machine");
+    // SAFETY: these ports reset the machine, which is what is wanted; where one does nothing the next is tried.
+    unsafe {
+        outb(RESET_CONTROL, 0x02);
+        outb(RESET_CONTROL, 0x06);
+        outb(KEYBOARD_COMMAND, 0xfe);
+    }
+    halt()
+}
+
+/// Ends a boot that can't succeed: the message says what is needed.
+pub fn refuse(message: fmt::Arguments<'_>) -> ! {
+    crate::say!("can't start: {message}");
+    // SAFETY: as in `stop`.
+    unsafe { outl(DEBUG_EXIT, EXIT_PANIC) };
+    halt()
+}
+
+/// Makes this CPU the only one that runs. Whoever comes second, on this CPU or another, halts.
+fn take_over() {
+    // SAFETY: an interrupt now would only do harm.
+    unsafe { asm!("cli", options(nomem, nostack)) };
+    if IS_STOPPING.swap(true, Ordering::AcqRel) {
+        halt();
+    }
+    if apic::is_mapped() {
+        apic::send_nmi_to_others();
+    }
+    debug_uart::seize();
+}
+
+fn apic_number() -> u8 {
+    if apic::is_mapped() { apic::id() } else { 0 }
+}
+
+/// Follows the frame pointers up the stack.
+fn backtrace(mut frame: u64) {
+    for _ in 0..MAX_FRAMES {
+        // A frame is believed if it lies in one of the kernel's stacks, whose slots are mapped at their upper end.
+        let slot_end = frame | (SLOT - 1);
+        if frame < STACK_BASE || !frame.is_multiple_of(8) || slot_end - frame < 32 {
+            return;
+        }
+        // SAFETY: frames are only followed upwards from this stack's, and stay below the end of its slot, where it is mapped.
+        let (next, caller) = unsafe { ((frame as *const u64).read(), (frame as *const u64).add(1).read()) };
+        if !text_range().contains(&caller) {
+            return;
+        }
+        crate::say!("  from {}", Symbol(caller));
+        if next <= frame || next > slot_end {
+            return;
+        }
+        frame = next;
+    }
+}
+
+/// An address in the kernel's text, shown with its function's name.
+struct Symbol(u64);
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SYMBOLS.get().and_then(|table| lookup(table, self.0)) {
+            Some((name, offset)) => write!(out, "{:#x} {name}+{offset:#x}", self.0),
+            None => write!(out, "{:#x}", self.0),
+        }
+    }
+}
+
+/// The function that holds `address`, and how far in.
+fn lookup(table: &'static [u8], address: u64) -> Option<(&'static str, u64)> {
+    let (count, rest) = table.split_first_chunk::<8>()?;
+    let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
+    let (records, names) = rest.split_at_checked(count.checked_mul(SYMBOL_LENGTH)?)?;
+    let (records, _) = records.as_chunks::<SYMBOL_LENGTH>();
+    let start_of = |record: &[u8; SYMBOL_LENGTH]| u64::from_le_bytes(*record.first_chunk().expect("a record has 16 bytes"));
+    let record = records.get(records.partition_point(|record| start_of(record) <= address).checked_sub(1)?)?;
+    let number = |at: usize| Some(u32::from_le_bytes(*record.get(at..)?.first_chunk()?) as usize);
+    let (offset, length) = (number(8)?, number(12)?);
+    let name = names.get(offset..offset.checked_add(length)?)?;
+    Some((core::str::from_utf8(name).ok()?, address - start_of(record)))
+}
