@@ -45,20 +45,19 @@ pub fn write_boot_info(found: &Found, firmware: &Range<u64>, has_iommu: bool) {
         command_line_length: found.command_line.len() as u32,
         command_line: [0; abi::boot::MAX_COMMAND_LINE],
     };
-    info.config_windows[..found.acpi.config_windows.len()].copy_from_slice(&found.acpi.config_windows);
+    info.config_windows[..found.acpi.config_windows.len()]
+        .copy_from_slice(&found.acpi.config_windows);
     info.overrides[..found.acpi.overrides.len()].copy_from_slice(&found.acpi.overrides);
     info.command_line[..found.command_line.len()].copy_from_slice(found.command_line);
-    write(physical_page(found), info);
-}
-
-fn physical_page(found: &Found) -> u64 {
-    found.boot_info
+    write(found.boot_info, info);
 }
 
 /// Writes a value at the start of a page that was taken for it, and zeros behind.
 fn write<T>(physical: u64, value: T) {
     const { assert!(size_of::<T>() <= PAGE_SIZE) };
-    let Some(page) = direct::pointer(physical, PAGE_SIZE as u64) else { return };
+    let Some(page) = direct::pointer(physical, PAGE_SIZE as u64) else {
+        return;
+    };
     // SAFETY: the page was taken from the free memory for this, is mapped, and is nobody else's yet.
     unsafe {
         page.write_bytes(0, PAGE_SIZE);

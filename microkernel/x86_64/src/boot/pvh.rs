@@ -83,11 +83,18 @@ pub unsafe fn read(physical: u64) -> Result<Loaded, StartInfoError> {
     for index in 0..info.memory_map_entries.min(MAX_ENTRIES) {
         let at = info.memory_map + u64::from(index) * size_of::<MemoryEntry>() as u64;
         // SAFETY: as above.
-        let Some(entry) = (unsafe { direct::read::<MemoryEntry>(at) }) else { break };
-        memory.add(entry.address..entry.address.saturating_add(entry.length), kind_of(entry.kind));
+        let Some(entry) = (unsafe { direct::read::<MemoryEntry>(at) }) else {
+            break;
+        };
+        memory.add(
+            entry.address..entry.address.saturating_add(entry.length),
+            kind_of(entry.kind),
+        );
     }
     // SAFETY: as above.
-    let module = (info.module_count > 0).then(|| unsafe { direct::read::<ModuleEntry>(info.modules) }).flatten();
+    let module = (info.module_count > 0)
+        .then(|| unsafe { direct::read::<ModuleEntry>(info.modules) })
+        .flatten();
     Ok(Loaded {
         memory,
         image: module.map(|module| module.address..module.address.saturating_add(module.length)),
@@ -114,7 +121,11 @@ unsafe fn text(physical: u64) -> &'static [u8] {
         return &[];
     }
     // SAFETY: the caller's.
-    let bytes = unsafe { direct::bytes(physical, abi::boot::MAX_COMMAND_LINE as u64) }.unwrap_or(&[]);
-    let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    let bytes =
+        unsafe { direct::bytes(physical, abi::boot::MAX_COMMAND_LINE as u64) }.unwrap_or(&[]);
+    let length = bytes
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(bytes.len());
     &bytes[..length]
 }

@@ -43,7 +43,10 @@ pub fn ticks() -> u64 {
 }
 
 /// Measures how fast the counter and the local APIC timer run. `timer_count` reads the latter, which counts down.
-pub fn measure(pm_timer: Option<u16>, timer_count: impl Fn() -> u32) -> Result<Frequencies, NoTimer> {
+pub fn measure(
+    pm_timer: Option<u16>,
+    timer_count: impl Fn() -> u32,
+) -> Result<Frequencies, NoTimer> {
     let sample = || (ticks(), timer_count());
     let (start, end, ticks_of_reference, reference) = match pm_timer {
         Some(port) => {
@@ -55,27 +58,46 @@ pub fn measure(pm_timer: Option<u16>, timer_count: impl Fn() -> u32) -> Result<F
             (start, end, u64::from(PIT_INTERVAL), PIT_FREQUENCY)
         }
     };
-    let per_second = |count: u64| (u128::from(count) * u128::from(reference) / u128::from(ticks_of_reference)) as u64;
+    let per_second = |count: u64| {
+        (u128::from(count) * u128::from(reference) / u128::from(ticks_of_reference)) as u64
+    };
     let measured = per_second(end.0.wrapping_sub(start.0));
     let counter = stated_frequency().unwrap_or(measured);
     let timer = per_second(start.1.wrapping_sub(end.1).into());
-    if counter == 0 || timer == 0 { Err(NoTimer) } else { Ok(Frequencies { counter: round(counter), timer: round(timer) }) }
+    if counter == 0 || timer == 0 {
+        Err(NoTimer)
+    } else {
+        Ok(Frequencies {
+            counter: round(counter),
+            timer: round(timer),
+        })
+    }
 }
 
 /// What the processor says of its counter.
 fn stated_frequency() -> Option<u64> {
-    CpuId::new().get_tsc_info()?.tsc_frequency().filter(|&frequency| frequency > 0)
+    CpuId::new()
+        .get_tsc_info()?
+        .tsc_frequency()
+        .filter(|&frequency| frequency > 0)
 }
 
 /// Clocks are multiples of a megahertz; a measurement within a two-thousandth of one is that one.
 fn round(frequency: u64) -> u64 {
     let nearest = (frequency + 500_000) / 1_000_000 * 1_000_000;
-    if nearest.abs_diff(frequency) < frequency / 20_000 { nearest } else { frequency }
+    if nearest.abs_diff(frequency) < frequency / 20_000 {
+        nearest
+    } else {
+        frequency
+    }
 }
 
 type Sample = (u64, u32);
 
-fn against_pm_timer(port: u16, sample: impl Fn() -> Sample) -> Result<(Sample, Sample, u64), NoTimer> {
+fn against_pm_timer(
+    port: u16,
+    sample: impl Fn() -> Sample,
+) -> Result<(Sample, Sample, u64), NoTimer> {
     // SAFETY: the port is the one that the ACPI tables name for the timer; reading it has no effect.
     let read = || unsafe { inl(port) } & PM_MASK;
     let wait = |begin: u32, interval: u32| {

@@ -31,7 +31,12 @@ pub enum InterruptStack {
 
 impl InterruptStack {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Nmi, Self::Debug, Self::DoubleFault, Self::MachineCheck];
+    pub const ALL: [Self; 4] = [
+        Self::Nmi,
+        Self::Debug,
+        Self::DoubleFault,
+        Self::MachineCheck,
+    ];
 }
 
 /// The task state segment (Intel SDM 3A §8.7) with a bitmap of all ports, and the byte of ones that must follow it.

@@ -21,11 +21,6 @@ pub fn pointer(physical: u64, length: u64) -> Option<*mut u8> {
     (end <= LIMIT.load(Ordering::Relaxed)).then_some((DIRECT_BASE + physical) as *mut u8)
 }
 
-/// The physical address of a pointer into the direct map.
-pub fn physical_of<T>(pointer: *const T) -> u64 {
-    pointer as u64 - DIRECT_BASE
-}
-
 /// Bytes of memory that nobody writes: firmware tables, the loader's structures, the boot image.
 ///
 /// # Safety

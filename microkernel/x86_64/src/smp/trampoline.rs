@@ -25,7 +25,8 @@ trampoline_start:                       /* in its page below 1 MiB: cs = page / 
     cld
     mov ax, cs
     mov ds, ax
-    lgdtd [trampoline_gdt - trampoline_start]
+    .byte 0x66, 0x0f, 0x01, 0x16        /* lgdt with a 32-bit base, from ds:disp16 */
+    .word trampoline_gdt - trampoline_start
     mov eax, cr0
     or al, 1                            /* protected mode, paging off */
     mov cr0, eax
@@ -84,7 +85,9 @@ unsafe extern "C" {
 pub fn install(page: u64, root: u64) {
     ROOT.store(root, Ordering::Relaxed);
     let length = (&raw const END) as usize - (&raw const START) as usize;
-    let Some(target) = direct::pointer(page, length as u64) else { return };
+    let Some(target) = direct::pointer(page, length as u64) else {
+        return;
+    };
     // SAFETY: the page is free memory below 1 MiB and mapped; the code is shorter than a page.
     unsafe { target.copy_from_nonoverlapping(&raw const START, length) };
 }
@@ -100,4 +103,7 @@ pub fn cancel() -> bool {
     WANTED.swap(0, Ordering::AcqRel) != 0
 }
 
-const _: () = assert!(KERNEL_OFFSET == 0xffff_ffff_8000_0000, "the code model and the linker script rely on it");
+const _: () = assert!(
+    KERNEL_OFFSET == 0xffff_ffff_8000_0000,
+    "the code model and the linker script rely on it"
+);
