@@ -158,6 +158,11 @@ impl FormatSpec {
             .saturating_add(self.width.saturating_mul(4))
     }
 
+    /// Whether the type letter asks for a number.
+    pub fn is_for_numbers(&self) -> bool {
+        !matches!(self.letter, None | Some('s'))
+    }
+
     /// Formats a text: cut to the precision, padded to the width.
     pub fn format_text(&self, text: &str) -> Result<String, FormatError> {
         match self.letter {
