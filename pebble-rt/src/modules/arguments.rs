@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use crate::error::{ErrorClass, NativeError, Want};
 use crate::heap::{Heap, OutOfMemory};
 use crate::native::NativeContext;
-use crate::value::{DictObj, StrObj, Value, quoted_text, text_of};
 use crate::value::TextError;
+use crate::value::{DictObj, StrObj, Value, quoted_text, text_of};
 
 /// `NAME() expects WHAT`, as a type error.
 pub fn expects(name: &str, what: &str) -> NativeError {
@@ -16,7 +16,12 @@ pub fn expects(name: &str, what: &str) -> NativeError {
 }
 
 /// A string argument.
-pub fn text<'a>(args: &'a [Value], index: usize, name: &str, what: &str) -> Result<&'a StrObj, NativeError> {
+pub fn text<'a>(
+    args: &'a [Value],
+    index: usize,
+    name: &str,
+    what: &str,
+) -> Result<&'a StrObj, NativeError> {
     match args.get(index) {
         Some(Value::Str(text)) => Ok(text),
         _ => Err(expects(name, what)),
@@ -28,7 +33,11 @@ pub fn integer(args: &[Value], index: usize, name: &str, what: &str) -> Result<i
     match args.get(index) {
         Some(Value::Int(number)) => Ok(*number),
         Some(Value::Bool(truth)) => Ok(i64::from(*truth)),
-        Some(Value::Big(number)) => Ok(if number.sign() == num_bigint::Sign::Minus { i64::MIN } else { i64::MAX }),
+        Some(Value::Big(number)) => Ok(if number.sign() == num_bigint::Sign::Minus {
+            i64::MIN
+        } else {
+            i64::MAX
+        }),
         _ => Err(expects(name, what)),
     }
 }
@@ -79,16 +88,25 @@ pub fn elements(heap: &Heap, value: &Value) -> Option<Result<Vec<Value>, OutOfMe
         Value::Tuple(tuple) => Some(collect(heap, tuple.len(), tuple.iter().cloned())),
         Value::Set(set) => Some(collect(heap, set.len(), set.iter().cloned())),
         Value::Dict(dict) => Some(collect(heap, dict.len(), dict.keys().cloned())),
-        Value::Bytes(bytes) => {
-            Some(collect(heap, bytes.len(), bytes.as_slice().iter().map(|byte| Value::Int(i64::from(*byte)))))
-        }
+        Value::Bytes(bytes) => Some(collect(
+            heap,
+            bytes.len(),
+            bytes
+                .as_slice()
+                .iter()
+                .map(|byte| Value::Int(i64::from(*byte))),
+        )),
         Value::Str(text) => Some(characters(heap, text)),
         Value::Ref(shared) => elements(heap, &shared.get()),
         _ => None,
     }
 }
 
-fn collect(heap: &Heap, count: usize, items: impl Iterator<Item = Value>) -> Result<Vec<Value>, OutOfMemory> {
+fn collect(
+    heap: &Heap,
+    count: usize,
+    items: impl Iterator<Item = Value>,
+) -> Result<Vec<Value>, OutOfMemory> {
     let mut values = heap.values(count)?;
     values.extend(items);
     Ok(values)
@@ -103,7 +121,12 @@ fn characters(heap: &Heap, text: &StrObj) -> Result<Vec<Value>, OutOfMemory> {
 }
 
 /// The list argument of a builtin, as values.
-pub fn list<'a>(args: &'a [Value], index: usize, name: &str, what: &str) -> Result<&'a [Value], NativeError> {
+pub fn list<'a>(
+    args: &'a [Value],
+    index: usize,
+    name: &str,
+    what: &str,
+) -> Result<&'a [Value], NativeError> {
     match args.get(index) {
         Some(Value::List(list)) => Ok(list.as_slice()),
         Some(Value::Tuple(tuple)) => Ok(tuple.as_slice()),
@@ -112,13 +135,29 @@ pub fn list<'a>(args: &'a [Value], index: usize, name: &str, what: &str) -> Resu
 }
 
 /// A list of strings.
-pub fn strings(args: &[Value], index: usize, name: &str, what: &str) -> Result<Vec<String>, NativeError> {
+pub fn strings(
+    args: &[Value],
+    index: usize,
+    name: &str,
+    what: &str,
+) -> Result<Vec<String>, NativeError> {
     let items = list(args, index, name, what)?;
-    items.iter().map(|item| item.as_str().map(String::from).ok_or_else(|| expects(name, what))).collect()
+    items
+        .iter()
+        .map(|item| {
+            item.as_str()
+                .map(String::from)
+                .ok_or_else(|| expects(name, what))
+        })
+        .collect()
 }
 
 /// The text form of argument `index`; an instance with `__str__` is asked by the machine first.
-pub fn text_form(cx: &NativeContext<'_>, args: &[Value], index: usize) -> Result<String, NativeError> {
+pub fn text_form(
+    cx: &NativeContext<'_>,
+    args: &[Value],
+    index: usize,
+) -> Result<String, NativeError> {
     match args.get(index) {
         None => Ok(String::new()),
         Some(value) => text_of(cx.heap(), value).map_err(|error| no_text(error, index, Want::Text)),
@@ -126,10 +165,16 @@ pub fn text_form(cx: &NativeContext<'_>, args: &[Value], index: usize) -> Result
 }
 
 /// The quoted form of argument `index`.
-pub fn quoted_form(cx: &NativeContext<'_>, args: &[Value], index: usize) -> Result<String, NativeError> {
+pub fn quoted_form(
+    cx: &NativeContext<'_>,
+    args: &[Value],
+    index: usize,
+) -> Result<String, NativeError> {
     match args.get(index) {
         None => Ok(String::new()),
-        Some(value) => quoted_text(cx.heap(), value).map_err(|error| no_text(error, index, Want::Quoted)),
+        Some(value) => {
+            quoted_text(cx.heap(), value).map_err(|error| no_text(error, index, Want::Quoted))
+        }
     }
 }
 
@@ -151,7 +196,10 @@ pub fn count(number: usize) -> Value {
 }
 
 /// A list of strings as a value.
-pub fn string_list<'a>(heap: &Heap, items: impl ExactSizeIterator<Item = &'a str>) -> Result<Value, OutOfMemory> {
+pub fn string_list<'a>(
+    heap: &Heap,
+    items: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<Value, OutOfMemory> {
     let mut values = heap.values(items.len())?;
     for item in items {
         values.push(heap.string(item)?);

@@ -6,7 +6,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use super::number::{format_exponent, format_float};
+use crate::value::float_text;
 
 /// The widest field and the longest fraction that a specification may ask for.
 pub const MAX_WIDTH: usize = 1_000_000;
@@ -263,7 +263,7 @@ impl FormatSpec {
         let precision = self.precision.unwrap_or(6);
         let body = match self.letter {
             None => match self.precision {
-                None => format_float(magnitude),
+                None => float_text(magnitude),
                 Some(precision) => {
                     let text = general(magnitude, precision.max(1), 'e', false);
                     if text.contains(['.', 'e']) {
@@ -358,6 +358,12 @@ fn general(magnitude: f64, precision: usize, letter: char, keep_zeros: bool) -> 
         strip_zeros(&mut mantissa);
     }
     mantissa + &format_exponent(letter, exponent)
+}
+
+/// `e+05`: the exponent with its sign and at least two digits.
+fn format_exponent(letter: char, exponent: i32) -> String {
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{letter}{sign}{:02}", exponent.unsigned_abs())
 }
 
 fn strip_zeros(text: &mut String) {

@@ -28,7 +28,11 @@ impl FormatInteger for BigInt {
 
 impl From<FormatError> for NativeError {
     fn from(error: FormatError) -> NativeError {
-        let class = if error == FormatError::NumberTooLarge { ErrorClass::Arithmetic } else { ErrorClass::Value };
+        let class = if error == FormatError::NumberTooLarge {
+            ErrorClass::Arithmetic
+        } else {
+            ErrorClass::Value
+        };
         NativeError::new(class, error.to_string())
     }
 }
@@ -81,7 +85,11 @@ struct Field<'a> {
 }
 
 /// `"…".format(…)`: the pattern is argument 0, what it names are the arguments after it.
-pub fn format_pattern(cx: &mut NativeContext<'_>, args: &[Value], pattern: &str) -> Result<String, NativeError> {
+pub fn format_pattern(
+    cx: &mut NativeContext<'_>,
+    args: &[Value],
+    pattern: &str,
+) -> Result<String, NativeError> {
     let mut out = String::new();
     let mut rest = pattern;
     let mut next_argument = 0;
@@ -95,7 +103,9 @@ pub fn format_pattern(cx: &mut NativeContext<'_>, args: &[Value], pattern: &str)
             continue;
         }
         let end = rest.find('}').filter(|_| brace == "{");
-        let end = end.ok_or_else(|| NativeError::value_error(format!("single '{brace}' in format string")))?;
+        let end = end.ok_or_else(|| {
+            NativeError::value_error(format!("single '{brace}' in format string"))
+        })?;
         let field = parse_field(&rest[..end]);
         rest = &rest[end + 1..];
         let index = argument_index(&field, &mut next_argument, args.len())?;
@@ -103,7 +113,11 @@ pub fn format_pattern(cx: &mut NativeContext<'_>, args: &[Value], pattern: &str)
             None => format_argument(cx, args, index, field.specification)?,
             Some("r") => padded(&quoted_form(cx, args, index)?, field.specification)?,
             Some("s") => padded(&text_form(cx, args, index)?, field.specification)?,
-            Some(other) => return Err(NativeError::value_error(format!("unknown conversion '{other}'"))),
+            Some(other) => {
+                return Err(NativeError::value_error(format!(
+                    "unknown conversion '{other}'"
+                )));
+            }
         };
         cx.charge(1 + formatted.len() / 16)?;
         cx.heap().charge(out.len() + formatted.len())?;
@@ -121,8 +135,16 @@ fn padded(text: &str, specification: &str) -> Result<String, NativeError> {
 fn parse_field(text: &str) -> Field<'_> {
     let (head, specification) = text.split_once(':').unwrap_or((text, ""));
     match head.split_once('!') {
-        Some((name, conversion)) => Field { name, conversion: Some(conversion), specification },
-        None => Field { name: head, conversion: None, specification },
+        Some((name, conversion)) => Field {
+            name,
+            conversion: Some(conversion),
+            specification,
+        },
+        None => Field {
+            name: head,
+            conversion: None,
+            specification,
+        },
     }
 }
 
@@ -131,14 +153,16 @@ fn argument_index(field: &Field<'_>, next: &mut usize, count: usize) -> Result<u
         *next += 1;
         *next
     } else {
-        let number: usize = field
-            .name
-            .parse()
-            .map_err(|_| NativeError::value_error(format!("format() has no argument named '{}'", field.name)))?;
+        let number: usize = field.name.parse().map_err(|_| {
+            NativeError::value_error(format!("format() has no argument named '{}'", field.name))
+        })?;
         number.saturating_add(1)
     };
     if number < count {
         return Ok(number);
     }
-    Err(NativeError::new(ErrorClass::Index, format!("format() has no argument {}", number - 1)))
+    Err(NativeError::new(
+        ErrorClass::Index,
+        format!("format() has no argument {}", number - 1),
+    ))
 }

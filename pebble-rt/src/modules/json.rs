@@ -445,9 +445,7 @@ mod tests {
                 Scalar::Null => self.out.push_str("null"),
                 Scalar::Bool(value) => self.out.push_str(&value.to_string()),
                 Scalar::Integer(text) => self.out.push_str(text),
-                Scalar::Float(value) => self
-                    .out
-                    .push_str(&crate::modules::number::format_float(value)),
+                Scalar::Float(value) => self.out.push_str(&crate::value::float_text(value)),
                 Scalar::String(text) => push_string(&mut self.out, &text),
             }
             Ok(())

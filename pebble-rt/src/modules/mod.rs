@@ -1,15 +1,77 @@
 //! The standard library: modules, system functions and methods that programs call.
 //!
-//! The files with nouns for names (`number`, `json`, `regex`, …) are plain algorithms over Rust types.
+//! The files with nouns for names (`json`, `regex`, `path`, …) are plain algorithms over Rust types; those named after a
+//! module or a group of builtins bind them to the engine's values.
 
+mod arguments;
+mod bytes_methods;
 pub mod calendar;
 pub mod cells;
+mod descriptors;
+mod files;
 pub mod format_spec;
+mod format_value;
 pub mod generator;
 pub mod json;
-pub mod number;
+mod json_module;
+mod math;
+mod memory;
 pub mod path;
+mod processes;
+mod random;
 pub mod regex;
 pub mod store;
+mod string_methods;
+mod system_module;
+mod table;
+mod terminal;
+mod text;
 pub mod text_helpers;
 pub mod trigonometry;
+
+pub use files::errno;
+pub use format_value::format_argument;
+
+use crate::native::Library;
+
+/// Everything in this module that programs can call.
+pub static LIBRARY: Library = Library {
+    functions: &[
+        math::FUNCTIONS,
+        text::FUNCTIONS,
+        text::HELPERS,
+        random::FUNCTIONS,
+        memory::flat::FUNCTIONS,
+        memory::objects::FUNCTIONS,
+        files::PLAIN,
+        files::FUNCTIONS,
+        descriptors::PLAIN,
+        descriptors::STREAMS,
+        terminal::FUNCTIONS,
+        terminal::PLAIN,
+        processes::PLAIN,
+        system_module::clock::FUNCTIONS,
+        system_module::net::FUNCTIONS,
+        system_module::fs::FUNCTIONS,
+        system_module::proc::FUNCTIONS,
+        system_module::service::FUNCTIONS,
+        json_module::FUNCTIONS,
+    ],
+    modules: &[
+        &math::MODULE,
+        &text::MODULE,
+        &random::MODULE,
+        &memory::flat::MODULE,
+        &memory::objects::MODULE,
+        &json_module::MODULE,
+        &files::MODULE,
+        &system_module::fs::MODULE,
+        &system_module::proc::MODULE,
+        &system_module::clock::MODULE,
+        &system_module::net::MODULE,
+        &system_module::service::MODULE,
+        &terminal::MODULE,
+    ],
+    string_methods: string_methods::METHODS,
+    bytes_methods: bytes_methods::METHODS,
+};

@@ -2,11 +2,13 @@
 
 use alloc::string::String;
 
-use super::arguments::{count, elements, expects, integer, optional_integer, optional_text, string_list, text};
+use super::arguments::{
+    count, elements, expects, integer, optional_integer, optional_text, string_list, text,
+};
 use super::format_value;
 use super::text_helpers::{
-    LineEnds, Side, justify, split_blanks, split_blanks_from_right, split_line_ends, split_on, split_on_from_right,
-    zero_fill,
+    LineEnds, Side, justify, split_blanks, split_blanks_from_right, split_line_ends, split_on,
+    split_on_from_right, zero_fill,
 };
 use crate::error::NativeError;
 use crate::heap::{Heap, OutOfMemory};
@@ -27,7 +29,8 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("removeprefix", 2, 2, remove_prefix),
     NativeFunction::new("removesuffix", 2, 2, remove_suffix),
     NativeFunction::new("split", 1, 3, split).with_parameters(&["self", "sep", "maxsplit"]),
-    NativeFunction::new("rsplit", 1, 3, split_from_right).with_parameters(&["self", "sep", "maxsplit"]),
+    NativeFunction::new("rsplit", 1, 3, split_from_right)
+        .with_parameters(&["self", "sep", "maxsplit"]),
     NativeFunction::new("splitlines", 1, 2, split_lines).with_parameters(&["self", "keepends"]),
     NativeFunction::new("partition", 2, 2, partition),
     NativeFunction::new("rpartition", 2, 2, partition_from_right),
@@ -40,20 +43,42 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("startswith", 2, 4, starts_with),
     NativeFunction::new("endswith", 2, 4, ends_with),
     NativeFunction::new("count", 2, 4, count_parts),
-    NativeFunction::new("isdigit", 1, 1, |_, args| all_characters(args, "isdigit", char::is_numeric)),
-    NativeFunction::new("isdecimal", 1, 1, |_, args| all_characters(args, "isdecimal", |c| c.is_ascii_digit())),
-    NativeFunction::new("isnumeric", 1, 1, |_, args| all_characters(args, "isnumeric", char::is_numeric)),
-    NativeFunction::new("isalpha", 1, 1, |_, args| all_characters(args, "isalpha", char::is_alphabetic)),
-    NativeFunction::new("isalnum", 1, 1, |_, args| all_characters(args, "isalnum", char::is_alphanumeric)),
-    NativeFunction::new("isspace", 1, 1, |_, args| all_characters(args, "isspace", char::is_whitespace)),
+    NativeFunction::new("isdigit", 1, 1, |_, args| {
+        all_characters(args, "isdigit", char::is_numeric)
+    }),
+    NativeFunction::new("isdecimal", 1, 1, |_, args| {
+        all_characters(args, "isdecimal", |c| c.is_ascii_digit())
+    }),
+    NativeFunction::new("isnumeric", 1, 1, |_, args| {
+        all_characters(args, "isnumeric", char::is_numeric)
+    }),
+    NativeFunction::new("isalpha", 1, 1, |_, args| {
+        all_characters(args, "isalpha", char::is_alphabetic)
+    }),
+    NativeFunction::new("isalnum", 1, 1, |_, args| {
+        all_characters(args, "isalnum", char::is_alphanumeric)
+    }),
+    NativeFunction::new("isspace", 1, 1, |_, args| {
+        all_characters(args, "isspace", char::is_whitespace)
+    }),
     NativeFunction::new("isascii", 1, 1, is_ascii),
-    NativeFunction::new("isupper", 1, 1, |_, args| has_one_case(args, "isupper", char::is_uppercase, char::is_lowercase)),
-    NativeFunction::new("islower", 1, 1, |_, args| has_one_case(args, "islower", char::is_lowercase, char::is_uppercase)),
+    NativeFunction::new("isupper", 1, 1, |_, args| {
+        has_one_case(args, "isupper", char::is_uppercase, char::is_lowercase)
+    }),
+    NativeFunction::new("islower", 1, 1, |_, args| {
+        has_one_case(args, "islower", char::is_lowercase, char::is_uppercase)
+    }),
     NativeFunction::new("isidentifier", 1, 1, is_identifier),
     NativeFunction::new("zfill", 2, 2, zfill),
-    NativeFunction::new("ljust", 2, 3, |cx, args| justified(cx, args, "ljust", Side::Left)),
-    NativeFunction::new("rjust", 2, 3, |cx, args| justified(cx, args, "rjust", Side::Right)),
-    NativeFunction::new("center", 2, 3, |cx, args| justified(cx, args, "center", Side::Center)),
+    NativeFunction::new("ljust", 2, 3, |cx, args| {
+        justified(cx, args, "ljust", Side::Left)
+    }),
+    NativeFunction::new("rjust", 2, 3, |cx, args| {
+        justified(cx, args, "rjust", Side::Right)
+    }),
+    NativeFunction::new("center", 2, 3, |cx, args| {
+        justified(cx, args, "center", Side::Center)
+    }),
     NativeFunction::new("expandtabs", 1, 2, expand_tabs),
     NativeFunction::new("format", 1, ANY_NUMBER, format),
     NativeFunction::new("encode", 1, 2, encode),
@@ -80,10 +105,19 @@ fn reserve(heap: &Heap, bytes: usize) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-fn mapped(cx: &mut NativeContext<'_>, args: &[Value], name: &str, map: fn(&str) -> String) -> NativeResult {
+fn mapped(
+    cx: &mut NativeContext<'_>,
+    args: &[Value],
+    name: &str,
+    map: fn(&str) -> String,
+) -> NativeResult {
     let subject = receiver(args, name)?;
     // The case mapping of a character has at most three characters.
-    prepare(cx, subject.as_str().len(), subject.as_str().len().saturating_mul(3))?;
+    prepare(
+        cx,
+        subject.as_str().len(),
+        subject.as_str().len().saturating_mul(3),
+    )?;
     Ok(cx.heap().owned_string(map(subject.as_str()))?)
 }
 
@@ -175,7 +209,10 @@ fn stripped(cx: &mut NativeContext<'_>, args: &[Value], name: &str, ends: Ends) 
 
 fn remove_prefix(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let prefix = text(args, 1, "removeprefix", "a string")?.as_str();
-    match receiver(args, "removeprefix")?.as_str().strip_prefix(prefix) {
+    match receiver(args, "removeprefix")?
+        .as_str()
+        .strip_prefix(prefix)
+    {
         Some(rest) => Ok(cx.heap().string(rest)?),
         None => Ok(args[0].clone()),
     }
@@ -183,7 +220,10 @@ fn remove_prefix(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult
 
 fn remove_suffix(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let suffix = text(args, 1, "removesuffix", "a string")?.as_str();
-    match receiver(args, "removesuffix")?.as_str().strip_suffix(suffix) {
+    match receiver(args, "removesuffix")?
+        .as_str()
+        .strip_suffix(suffix)
+    {
         Some(rest) => Ok(cx.heap().string(rest)?),
         None => Ok(args[0].clone()),
     }
@@ -201,11 +241,15 @@ fn split_parts(cx: &mut NativeContext<'_>, args: &[Value], name: &str, from: End
     let subject = receiver(args, name)?.as_str();
     let separator = optional_text(args, 1, name, "a string separator")?;
     let limit = optional_integer(args, 2, name, "an integer limit")?;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let limit = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
     // Each part costs an object; the shortest have one character and a separator.
     prepare(cx, subject.len() * 4, subject.len().saturating_mul(2))?;
     let parts = match (separator, from) {
-        (Some(separator), _) if separator.is_empty() => return Err(NativeError::value_error("empty separator")),
+        (Some(separator), _) if separator.is_empty() => {
+            return Err(NativeError::value_error("empty separator"));
+        }
         (Some(separator), Ends::Right) => split_on_from_right(subject, separator.as_str(), limit),
         (Some(separator), _) => split_on(subject, separator.as_str(), limit),
         (None, Ends::Right) => split_blanks_from_right(subject, limit),
@@ -216,7 +260,11 @@ fn split_parts(cx: &mut NativeContext<'_>, args: &[Value], name: &str, from: End
 
 fn split_lines(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let subject = receiver(args, "splitlines")?.as_str();
-    let ends = if args.get(1).is_some_and(Value::is_true) { LineEnds::Kept } else { LineEnds::Dropped };
+    let ends = if args.get(1).is_some_and(Value::is_true) {
+        LineEnds::Kept
+    } else {
+        LineEnds::Dropped
+    };
     prepare(cx, subject.len() * 2, subject.len().saturating_mul(2))?;
     let lines = split_line_ends(subject, ends);
     Ok(string_list(cx.heap(), lines.iter().map(String::as_str))?)
@@ -283,37 +331,61 @@ fn replace(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let old = text(args, 1, "replace", "strings")?.as_str();
     let new = text(args, 2, "replace", "strings")?.as_str();
     let limit = optional_integer(args, 3, "replace", "an integer limit")?;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let limit = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
     cx.charge(1 + subject.len() / 8)?;
     let hits = subject.matches(old).take(limit).count();
     if hits == 0 {
         return Ok(args[0].clone());
     }
     let length = subject.len() - hits * old.len();
-    let length = hits.checked_mul(new.len()).and_then(|added| length.checked_add(added)).ok_or(OutOfMemory)?;
+    let length = hits
+        .checked_mul(new.len())
+        .and_then(|added| length.checked_add(added))
+        .ok_or(OutOfMemory)?;
     cx.charge(length / 16)?;
     reserve(cx.heap(), length)?;
     Ok(cx.heap().owned_string(subject.replacen(old, new, limit))?)
 }
 
 /// The part of the subject that the optional start and end arguments leave, and the number of its first character.
-fn window<'a>(args: &'a [Value], name: &str, first: usize) -> Result<(&'a str, usize), NativeError> {
+fn window<'a>(
+    args: &'a [Value],
+    name: &str,
+    first: usize,
+) -> Result<(&'a str, usize), NativeError> {
     let subject = receiver(args, name)?;
     let length = subject.char_count();
     let clamp = |position: i64| {
-        let from_start = if position < 0 { position.saturating_add(length as i64).max(0) } else { position };
-        usize::try_from(from_start).unwrap_or(usize::MAX).min(length)
+        let from_start = if position < 0 {
+            position.saturating_add(length as i64).max(0)
+        } else {
+            position
+        };
+        usize::try_from(from_start)
+            .unwrap_or(usize::MAX)
+            .min(length)
     };
     let start = optional_integer(args, first, name, "integer positions")?.map_or(0, clamp);
     let end = optional_integer(args, first + 1, name, "integer positions")?.map_or(length, clamp);
     Ok((subject.slice(start, end), start))
 }
 
-fn search(cx: &mut NativeContext<'_>, args: &[Value], name: &str, from: Ends) -> Result<Option<usize>, NativeError> {
+fn search(
+    cx: &mut NativeContext<'_>,
+    args: &[Value],
+    name: &str,
+    from: Ends,
+) -> Result<Option<usize>, NativeError> {
     let needle = text(args, 1, name, "a string")?.as_str();
     let (subject, start) = window(args, name, 2)?;
     cx.charge(1 + subject.len() / 16)?;
-    let found = if from == Ends::Right { subject.rfind(needle) } else { subject.find(needle) };
+    let found = if from == Ends::Right {
+        subject.rfind(needle)
+    } else {
+        subject.find(needle)
+    };
     Ok(found.map(|offset| start + subject[..offset].chars().count()))
 }
 
@@ -330,11 +402,15 @@ fn find_from_right(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResu
 }
 
 fn index(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    search(cx, args, "index", Ends::Left)?.map(count).ok_or_else(|| NativeError::value_error("substring not found"))
+    search(cx, args, "index", Ends::Left)?
+        .map(count)
+        .ok_or_else(|| NativeError::value_error("substring not found"))
 }
 
 fn index_from_right(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    search(cx, args, "rindex", Ends::Right)?.map(count).ok_or_else(|| NativeError::value_error("substring not found"))
+    search(cx, args, "rindex", Ends::Right)?
+        .map(count)
+        .ok_or_else(|| NativeError::value_error("substring not found"))
 }
 
 fn starts_with(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -373,7 +449,9 @@ fn count_parts(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 
 fn all_characters(args: &[Value], name: &str, is_fit: fn(char) -> bool) -> NativeResult {
     let subject = receiver(args, name)?.as_str();
-    Ok(Value::Bool(!subject.is_empty() && subject.chars().all(is_fit)))
+    Ok(Value::Bool(
+        !subject.is_empty() && subject.chars().all(is_fit),
+    ))
 }
 
 fn is_ascii(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -381,27 +459,47 @@ fn is_ascii(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 /// Whether at least one character has the wanted case and none the other.
-fn has_one_case(args: &[Value], name: &str, wanted: fn(char) -> bool, other: fn(char) -> bool) -> NativeResult {
+fn has_one_case(
+    args: &[Value],
+    name: &str,
+    wanted: fn(char) -> bool,
+    other: fn(char) -> bool,
+) -> NativeResult {
     let subject = receiver(args, name)?.as_str();
-    Ok(Value::Bool(subject.chars().any(wanted) && !subject.chars().any(other)))
+    Ok(Value::Bool(
+        subject.chars().any(wanted) && !subject.chars().any(other),
+    ))
 }
 
 fn is_identifier(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let mut chars = receiver(args, "isidentifier")?.as_str().chars();
     let starts = chars.next().is_some_and(|c| c == '_' || c.is_alphabetic());
-    Ok(Value::Bool(starts && chars.all(|c| c == '_' || c.is_alphanumeric())))
+    Ok(Value::Bool(
+        starts && chars.all(|c| c == '_' || c.is_alphanumeric()),
+    ))
 }
 
-fn width(cx: &mut NativeContext<'_>, args: &[Value], name: &str, unit: usize) -> Result<usize, NativeError> {
+fn width(
+    cx: &mut NativeContext<'_>,
+    args: &[Value],
+    name: &str,
+    unit: usize,
+) -> Result<usize, NativeError> {
     let width = integer(args, 1, name, "an integer width")?.clamp(0, MAX_WIDTH) as usize;
     let present = receiver(args, name)?.as_str().len();
-    prepare(cx, width, width.saturating_mul(unit).saturating_add(present))?;
+    prepare(
+        cx,
+        width,
+        width.saturating_mul(unit).saturating_add(present),
+    )?;
     Ok(width)
 }
 
 fn zfill(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let width = width(cx, args, "zfill", 1)?;
-    Ok(cx.heap().owned_string(zero_fill(receiver(args, "zfill")?.as_str(), width))?)
+    Ok(cx
+        .heap()
+        .owned_string(zero_fill(receiver(args, "zfill")?.as_str(), width))?)
 }
 
 fn justified(cx: &mut NativeContext<'_>, args: &[Value], name: &str, side: Side) -> NativeResult {
@@ -413,14 +511,22 @@ fn justified(cx: &mut NativeContext<'_>, args: &[Value], name: &str, side: Side)
         },
     };
     let width = width(cx, args, name, fill.len_utf8())?;
-    Ok(cx.heap().owned_string(justify(receiver(args, name)?.as_str(), width, fill, side))?)
+    Ok(cx
+        .heap()
+        .owned_string(justify(receiver(args, name)?.as_str(), width, fill, side))?)
 }
 
 fn expand_tabs(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    let size = optional_integer(args, 1, "expandtabs", "an integer")?.unwrap_or(8).clamp(0, 1024) as usize;
+    let size = optional_integer(args, 1, "expandtabs", "an integer")?
+        .unwrap_or(8)
+        .clamp(0, 1024) as usize;
     let subject = receiver(args, "expandtabs")?.as_str();
     let tabs = subject.matches('\t').count();
-    prepare(cx, subject.len(), subject.len().saturating_add(tabs.saturating_mul(size)))?;
+    prepare(
+        cx,
+        subject.len(),
+        subject.len().saturating_add(tabs.saturating_mul(size)),
+    )?;
     let mut out = String::with_capacity(subject.len());
     let mut column = 0;
     for c in subject.chars() {
@@ -444,7 +550,8 @@ fn format(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 
 fn encode(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let subject = receiver(args, "encode")?;
-    let encoding = optional_text(args, 1, "encode", "the name of an encoding")?.map_or("utf-8", StrObj::as_str);
+    let encoding = optional_text(args, 1, "encode", "the name of an encoding")?
+        .map_or("utf-8", StrObj::as_str);
     prepare(cx, subject.as_str().len(), subject.as_str().len())?;
     let bytes = match encoding.to_ascii_lowercase().as_str() {
         "utf-8" | "utf8" => subject.as_str().as_bytes().to_vec(),
@@ -453,9 +560,15 @@ fn encode(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             subject.as_str().chars().map(|c| c as u8).collect()
         }
         "ascii" | "latin-1" | "latin1" => {
-            return Err(NativeError::value_error(alloc::format!("encode() cannot express the text in '{encoding}'")));
+            return Err(NativeError::value_error(alloc::format!(
+                "encode() cannot express the text in '{encoding}'"
+            )));
         }
-        _ => return Err(NativeError::value_error(alloc::format!("unknown encoding '{encoding}'"))),
+        _ => {
+            return Err(NativeError::value_error(alloc::format!(
+                "unknown encoding '{encoding}'"
+            )));
+        }
     };
     Ok(cx.heap().bytes(bytes)?)
 }

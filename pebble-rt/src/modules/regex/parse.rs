@@ -80,7 +80,7 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) fn contains(self, c: char) -> bool {
         match self {
-            Self::Digit => c.is_numeric() && c.to_digit(10).is_some() || c.is_ascii_digit(),
+            Self::Digit => c.is_ascii_digit(),
             Self::Word => c == '_' || c.is_alphanumeric(),
             Self::Blank => c.is_whitespace(),
         }
