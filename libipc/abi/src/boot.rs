@@ -20,6 +20,19 @@ pub const CAPSULE: Handle = Handle::new(6, 1);
 /// The ACPI tables and other firmware memory that a platform driver reads (`READ | MAP`), if there are any.
 pub const FIRMWARE: Handle = Handle::new(7, 1);
 
+/// Where the kernel maps the message pages of init's first thread: the send page, then the receive page.
+pub const INIT_MESSAGE_PAGES: u64 = 0x1000_0000;
+/// Where the kernel maps the [`BootInfo`] page.
+pub const INIT_BOOT_INFO: u64 = 0x1000_4000;
+/// The end of init's first stack (exclusive); the kernel maps [`INIT_STACK_BYTES`] below it.
+pub const INIT_STACK_TOP: u64 = 0x1010_0000;
+/// Bytes of init's first stack; below it nothing is mapped.
+pub const INIT_STACK_BYTES: u64 = 0x4_0000;
+/// From here on init maps what it likes; its image and all of the above lie below.
+pub const INIT_FREE_START: u64 = 0x2000_0000;
+/// The end of that (exclusive).
+pub const INIT_FREE_END: u64 = 0x7000_0000_0000;
+
 /// I/O APICs that [`BootInfo`] has room for.
 pub const MAX_IO_APICS: usize = 4;
 /// Interrupt overrides that [`BootInfo`] has room for.

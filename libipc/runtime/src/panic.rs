@@ -1,0 +1,28 @@
+//! The end of a process that can't go on: its reason goes where the supervisor finds it, then the process faults, so that registers and stack can
+//! still be read.
+
+use core::fmt;
+
+/// Ends the process for this reason.
+#[cold]
+pub fn die(reason: fmt::Arguments<'_>) -> ! {
+    crate::log::last_words(reason);
+    end(reason)
+}
+
+#[cfg(target_os = "none")]
+fn end(_reason: fmt::Arguments<'_>) -> ! {
+    // SAFETY: `ud2` faults. The kernel freezes the thread and tells the supervisor.
+    unsafe { core::arch::asm!("ud2", options(noreturn, nostack)) }
+}
+
+#[cfg(not(target_os = "none"))]
+fn end(reason: fmt::Arguments<'_>) -> ! {
+    panic!("{reason}")
+}
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn on_panic(panic: &core::panic::PanicInfo<'_>) -> ! {
+    die(format_args!("{panic}"))
+}
