@@ -102,6 +102,19 @@ pub struct Segment<'a> {
     pub access: Access,
 }
 
+/// Bytes of each kind that a program loads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Footprint {
+    /// What is executed.
+    pub text: u64,
+    /// What is only read.
+    pub constants: u64,
+    /// What is written and has a value at the start.
+    pub data: u64,
+    /// What is written and starts as zero.
+    pub zero: u64,
+}
+
 /// "Store `base + addend` at `address`."
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Relocation {
@@ -197,6 +210,26 @@ impl<'a> Elf<'a> {
             memory_length: header.p_memsz(ENDIAN),
             access,
         })
+    }
+
+    /// How much of what it has. Unlike [`segments`](Self::segments) this takes what a kernel may do and a program may not.
+    pub fn footprint(&self) -> Result<Footprint, ElfError> {
+        let mut footprint = Footprint::default();
+        let headers = self.header.program_headers(ENDIAN, self.bytes)?;
+        for header in headers
+            .iter()
+            .filter(|header| header.p_type(ENDIAN) == PT_LOAD)
+        {
+            let flags = header.p_flags(ENDIAN);
+            let length = header.p_filesz(ENDIAN);
+            match (flags & PF_X != 0, flags & PF_W != 0) {
+                (true, _) => footprint.text += length,
+                (false, true) => footprint.data += length,
+                (false, false) => footprint.constants += length,
+            }
+            footprint.zero += header.p_memsz(ENDIAN).saturating_sub(length);
+        }
+        Ok(footprint)
     }
 
     /// The relocations of a static position-independent program; none if it is linked to fixed addresses.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod code_lines;
 pub mod command;
 pub mod deadline;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod guest_build;
 pub mod guest_image;
 pub mod guest_suite;
 pub mod machine;
+pub mod protocol_pages;
 pub mod tally;
 pub mod verbs;
 pub mod workspace;

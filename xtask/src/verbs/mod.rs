@@ -4,10 +4,13 @@ pub mod bench;
 pub mod build;
 pub mod ci;
 pub mod console;
+pub mod docs;
 pub mod doctor;
+pub mod fuzz;
 pub mod image;
 pub mod qemu;
 pub mod rpc;
+pub mod sizes;
 pub mod spec_coverage;
 pub mod stop;
 pub mod test;
@@ -90,6 +93,24 @@ pub const VERBS: &[Verb] = &[
         usage: "",
         help: "Which paragraphs and errors of Pebble's definition have no program",
         run: spec_coverage::run,
+    },
+    Verb {
+        name: "docs",
+        usage: docs::USAGE,
+        help: "Make the reference of the code and the pages of the protocols",
+        run: docs::run,
+    },
+    Verb {
+        name: "sizes",
+        usage: "",
+        help: "Count the kernel's lines and the bytes of every program",
+        run: sizes::run,
+    },
+    Verb {
+        name: "fuzz",
+        usage: fuzz::USAGE,
+        help: "Run the property tests with many more cases than usual",
+        run: fuzz::run,
     },
     Verb {
         name: "ci",

@@ -4,10 +4,12 @@ use crate::arguments::{Argument, Arguments, unexpected};
 use crate::command::run as run_command;
 use crate::doctor::{Need, ensure};
 use crate::guest_build::{Action, build_all};
-use crate::guest_image::BootFiles;
+use crate::guest_image::{BootFiles, manifests};
 use crate::guest_suite;
+use crate::protocol_pages;
 use crate::tally::Tally;
-use crate::workspace::cargo;
+use crate::verbs::sizes;
+use crate::workspace::{cargo, packages, root};
 use anyhow::{Result, bail};
 
 /// The arguments, for the help.
@@ -78,6 +80,7 @@ pub fn run_parts(parts: Parts, filter: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     if parts.style && filter.is_none() {
         style(&mut tally);
+        documents(&mut tally);
     }
     if parts.host {
         host(&mut tally, filter)?;
@@ -125,6 +128,51 @@ fn style(tally: &mut Tally) {
         || {
             ensure(&[Need::Clippy])?;
             build_all(Action::Lint).map(drop)
+        },
+    );
+}
+
+/// What the documents say must be what the code says.
+fn documents(tally: &mut Tally) {
+    tally.step(
+        "style: the pages of the protocols are what the sources say",
+        "cargo xtask docs --pages",
+        || protocol_pages::check(&root()),
+    );
+    tally.step(
+        "style: the kernel is small enough to be read",
+        "cargo xtask sizes",
+        || {
+            let lines = sizes::kernel_lines()?;
+            println!("kernel: {lines} lines of code");
+            if lines > sizes::KERNEL_LINES {
+                bail!("more than {} lines", sizes::KERNEL_LINES)
+            }
+            Ok(())
+        },
+    );
+    tally.step(
+        "style: every service of the manifests has its program",
+        "cargo xtask image",
+        || {
+            let packages = packages()?;
+            let programs: Vec<&String> = packages
+                .iter()
+                .flat_map(|package| &package.guest_programs)
+                .collect();
+            for manifest in manifests()? {
+                if !programs
+                    .iter()
+                    .any(|program| *program == manifest.program())
+                {
+                    bail!(
+                        "nothing builds {}, which {} wants",
+                        manifest.program(),
+                        manifest.name
+                    );
+                }
+            }
+            Ok(())
         },
     );
 }
