@@ -188,7 +188,8 @@ fn backtrace(mut frame: u64) {
         if !text_range().contains(&caller) {
             return;
         }
-        crate::say!("  from {}", Symbol(caller));
+        // A call that never returns may be the last instruction of its function: the one before says who called.
+        crate::say!("  from {}", Symbol(caller - 1));
         if next <= frame || next > slot_end {
             return;
         }

@@ -52,7 +52,7 @@ struct Found {
 static FOUND: Once<Found> = Once::new();
 
 /// The first line of Rust, on the boot stack and the boot page tables.
-pub(self) extern "C" fn start(start_info: u64) -> ! {
+extern "C" fn start(start_info: u64) -> ! {
     debug_uart::init();
     say!("PebbleOS {}", env!("CARGO_PKG_VERSION"));
     if let Err(missing) = features::check() {
