@@ -271,7 +271,8 @@ fn number(text: &str, start: usize) -> (TokenKind, usize) {
 /// The end of `0x1f`, `0o17` or `0b11` at `start`.
 fn prefixed_number(bytes: &[u8], start: usize) -> Option<usize> {
     let radix = radix_of_prefix(bytes.get(start..start + 2)?)?;
-    let first = start + 2;
+    // A `_` may stand between prefix and digits too.
+    let first = start + 2 + usize::from(bytes.get(start + 2) == Some(&b'_'));
     let end = digits(bytes, first, radix);
     (end > first).then_some(end)
 }
@@ -337,8 +338,8 @@ mod tests {
             "007|1.|1.5|.|3|1_000|1|__0|"
         );
         assert_eq!(
-            spellings("0x1f 0b12 0xzz 1e5 1e 2.e-3 .5"),
-            "0x1f|0b1|2|0|xzz|1e5|1|e|2.e-3|.|5|"
+            spellings("0x1f 0x_f 0b12 0xzz 1e5 1e 2.e-3 .5"),
+            "0x1f|0x_f|0b1|2|0|xzz|1e5|1|e|2.e-3|.|5|"
         );
     }
 

@@ -145,7 +145,7 @@ impl<'line> Parser<'line> {
                 error.is_incomplete = true;
                 error
             }
-            Some(next) => Fragment::whole(next).plain_error("try requires a matching except block"),
+            Some(_) => Fragment::whole(line).plain_error("try requires a matching except block"),
         }
     }
 

@@ -299,7 +299,7 @@ fn heading(fragment: Fragment<'_>) -> Option<Heading<'_>> {
 }
 
 /// What stands inside the parentheses that are all of `fragment`.
-fn inside_parentheses(fragment: Fragment<'_>) -> Option<Fragment<'_>> {
+pub(super) fn inside_parentheses(fragment: Fragment<'_>) -> Option<Fragment<'_>> {
     use lexer::TokenKind;
     let tokens = lexer::tokens(&fragment.line.text, fragment.start, fragment.end);
     let mut depth = 0_u32;

@@ -1,5 +1,6 @@
 //! Statements of one line: `print`, `return`, `import`, `del`, calls and the rest.
 
+use super::definition::inside_parentheses;
 use super::fragment::{Fragment, FragmentKind, Parse};
 use super::scope::SoftWord;
 use super::{Parser, first_word, is_effective, keyword};
@@ -30,7 +31,11 @@ impl<'line> Parser<'line> {
             "raise" => return Ok(StmtKind::Raise(None)),
             _ => {}
         }
-        let word = keyword(text);
+        let word = if text.starts_with("print\"") || text.starts_with("print'") {
+            "print"
+        } else {
+            keyword(text)
+        };
         let rest = line.skip(word.len());
         match word {
             "print" => {
@@ -92,37 +97,33 @@ impl<'line> Parser<'line> {
 
     /// `print` and its values. `None` where it is a call of the program's own `print`.
     fn print(&mut self, line: Fragment<'line>, rest: Fragment<'line>) -> Parse<Option<StmtKind>> {
-        if !line.text().starts_with("print(") {
-            if !line.text().starts_with("print ") {
-                return Ok(None);
-            }
-            return self
-                .printed_values(rest)
-                .map(|values| Some(StmtKind::Print(values)));
-        }
-        if self.scope.binds(SoftWord::Print) {
+        let is_call_form = line.text().starts_with("print(");
+        if is_call_form && self.scope.binds(SoftWord::Print) {
             return Ok(None);
         }
-        // `print(a) + b` prints a sum: only a line that is one call as a whole has the call's arguments for its values.
-        let whole = self.expression(line)?;
-        let ExprKind::Call { callee, arguments } = whole.kind else {
-            return self
-                .printed_values(rest)
-                .map(|values| Some(StmtKind::Print(values)));
+        if is_call_form && inside_parentheses(rest).is_some() {
+            return self.print_call(line).map(Some);
+        }
+        match self.printed_values(rest) {
+            Ok(values) => Ok(Some(StmtKind::Print(values))),
+            // Without a blank the line reads as a call, and its errors show it whole.
+            Err(error) if is_call_form => Err(self.expression(line).err().unwrap_or(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `print(a, b)`: a line that is one call as a whole.
+    fn print_call(&mut self, line: Fragment<'line>) -> Parse<StmtKind> {
+        let ExprKind::Call { arguments, .. } = self.expression(line)?.kind else {
+            return Err(line.plain_error(EXPECTED_STATEMENT));
         };
-        if !matches!(&callee.kind, ExprKind::Name(name) if *name == "print") {
-            return self
-                .printed_values(rest)
-                .map(|values| Some(StmtKind::Print(values)));
-        }
-        let mut values = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            match argument {
-                Argument::Positional(value) => values.push(value),
-                _ => return Err(line.plain_error("print takes values only")),
-            }
-        }
-        Ok(Some(StmtKind::Print(values)))
+        let value_of = |argument| match argument {
+            Argument::Positional(value) => Ok(value),
+            _ => Err(line.plain_error("print takes values only")),
+        };
+        Ok(StmtKind::Print(
+            arguments.into_iter().map(value_of).collect::<Parse<_>>()?,
+        ))
     }
 
     /// `a, b`; where the whole is one tuple in parentheses, its items.

@@ -313,7 +313,7 @@ fn whole_line_errors() {
 fn errors_name_the_line_that_is_wrong() {
     assert_eq!(
         error("try:\n    pass\nx = 1"),
-        "line 3: try requires a matching except block"
+        "line 1: try requires a matching except block"
     );
     assert_eq!(
         error("try:\n    pass\nexcept 1:\n    pass"),
@@ -438,6 +438,16 @@ fn print_takes_an_expression() {
     assert_eq!(count("print()"), 0);
     assert_eq!(count("print(f(x)).y"), 1);
     assert_eq!(count("print [1, 2]"), 1);
+    assert_eq!(count("print(1, 2), 3"), 2);
+    assert_eq!(count("print\"tight\""), 1);
+    assert_eq!(
+        error("print(1 2)"),
+        "line 1: invalid expression at column 9: expected ')' after function arguments\nprint(1 2)\n        ^"
+    );
+    assert_eq!(
+        error("print(1) 2"),
+        "line 1: invalid expression at column 10: unexpected token '2'\nprint(1) 2\n         ^"
+    );
 }
 
 #[test]
