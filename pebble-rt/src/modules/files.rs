@@ -122,7 +122,7 @@ pub static PLAIN: &[NativeFunction] = file_functions! {
     "filesystem_sync" (0, 0) |cx, args| cx.ask(args, Family::Fs, "sync", Vec::new(), synced);
     "sync_filesystem" (0, 0) |cx, args| cx.ask(args, Family::Fs, "sync", Vec::new(), synced);
     "storage_name" (1, 1) storage_name;
-    "normalize_path" (1, 1) storage_name;
+    "normalize_path" (1, 1) normalize_path;
     "display_path" (1, 1) display_path;
     "split_path" (1, 1) split_path;
     "join_path_parts" (1, 1) join_path_parts;
@@ -535,6 +535,11 @@ fn change_directory(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeRes
 fn storage_name(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     resolve(cx, args, 0, "storage_name", Names::Paths)?;
     Ok(args[0].clone())
+}
+
+fn normalize_path(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
+    let resolved = resolve(cx, args, 0, "normalize_path", Names::Paths)?;
+    Ok(cx.heap().owned_string(path::display_path(&resolved))?)
 }
 
 fn display_path(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {

@@ -4,6 +4,7 @@
 //! module or a group of builtins bind them to the engine's values.
 
 mod arguments;
+mod builtins;
 mod bytes_methods;
 pub mod calendar;
 pub mod cells;
@@ -20,13 +21,16 @@ pub mod path;
 mod processes;
 mod random;
 pub mod regex;
+mod regex_module;
 pub mod store;
 mod string_methods;
+mod struct_module;
 mod system_module;
 mod table;
 mod terminal;
 mod text;
 pub mod text_helpers;
+mod time;
 pub mod trigonometry;
 
 pub use files::errno;
@@ -56,6 +60,10 @@ pub static LIBRARY: Library = Library {
         system_module::proc::FUNCTIONS,
         system_module::service::FUNCTIONS,
         json_module::FUNCTIONS,
+        regex_module::FUNCTIONS,
+        time::FUNCTIONS,
+        struct_module::FUNCTIONS,
+        builtins::FUNCTIONS,
     ],
     modules: &[
         &math::MODULE,
@@ -64,6 +72,9 @@ pub static LIBRARY: Library = Library {
         &memory::flat::MODULE,
         &memory::objects::MODULE,
         &json_module::MODULE,
+        &regex_module::MODULE,
+        &time::MODULE,
+        &struct_module::MODULE,
         &files::MODULE,
         &system_module::fs::MODULE,
         &system_module::proc::MODULE,
