@@ -11,6 +11,7 @@ mod badge;
 mod block;
 pub mod boot;
 pub mod bootstrap;
+pub mod byte_ring;
 pub mod bytes;
 pub mod calls;
 pub mod client;
