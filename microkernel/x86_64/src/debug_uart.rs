@@ -89,10 +89,7 @@ pub fn write_byte(byte: u8) {
 
 /// Falls silent if a driver's new range of ports has one of the UART's.
 pub fn release_if_within(first: u16, count: u16) {
-    let (ours, theirs) = (
-        PORTS.0..PORTS.0 + PORTS.1,
-        u32::from(first)..u32::from(first) + u32::from(count),
-    );
+    let (ours, theirs) = (PORTS.0..PORTS.0 + PORTS.1, u32::from(first)..u32::from(first) + u32::from(count));
     if ours.into_iter().any(|port| theirs.contains(&port.into())) {
         IS_OURS.store(false, Ordering::Relaxed);
     }

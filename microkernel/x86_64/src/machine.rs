@@ -14,8 +14,8 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel_core::machine::{
-    CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess,
-    PortRange, WORDS_PER_FRAME,
+    CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess, PortRange,
+    WORDS_PER_FRAME,
 };
 use zerocopy::FromBytes;
 
@@ -56,10 +56,8 @@ impl X86 {
     /// Tells the clocks' ratios and when time began.
     pub fn set_clock(&self, counter_at_boot: u64, frequencies: clock::Frequencies) {
         self.counter_at_boot.set(counter_at_boot);
-        self.to_nanoseconds
-            .set(Ratio::to_nanoseconds(frequencies.counter));
-        self.to_timer_ticks
-            .set(Ratio::from_nanoseconds(frequencies.timer));
+        self.to_nanoseconds.set(Ratio::to_nanoseconds(frequencies.counter));
+        self.to_timer_ticks.set(Ratio::from_nanoseconds(frequencies.timer));
     }
 
     /// Whether the moment that the timer was armed for has come. A wait longer than the hardware can count goes in parts: if
@@ -132,20 +130,13 @@ impl Machine for X86 {
 
     fn initialise_root(&self, root: Frame) {
         let kernel = self.words(Frame::containing(KERNEL_ROOT.load(Ordering::Relaxed)));
-        for (mine, theirs) in self.words(root)[KERNEL_HALF]
-            .iter()
-            .zip(&kernel[KERNEL_HALF])
-        {
+        for (mine, theirs) in self.words(root)[KERNEL_HALF].iter().zip(&kernel[KERNEL_HALF]) {
             mine.set(theirs.get());
         }
     }
 
     fn table_entry(&self, table: Frame) -> u64 {
-        Entry::new(
-            table.address(),
-            Flags::PRESENT | Flags::WRITABLE | Flags::USER,
-        )
-        .bits()
+        Entry::new(table.address(), Flags::PRESENT | Flags::WRITABLE | Flags::USER).bits()
     }
 
     #[inline]
@@ -161,19 +152,13 @@ impl Machine for X86 {
             // `features::enable` puts write-combining into this entry of the page attribute table.
             CacheKind::WriteCombining => Flags::WRITE_THROUGH,
         };
-        Entry::new(
-            page.address(),
-            Flags::PRESENT | Flags::USER | access | cache,
-        )
-        .bits()
+        Entry::new(page.address(), Flags::PRESENT | Flags::USER | access | cache).bits()
     }
 
     #[inline]
     fn entry_frame(&self, entry: u64) -> Option<Frame> {
         let entry = Entry::from_bits(entry);
-        entry
-            .is_present()
-            .then(|| Frame::containing(entry.address()))
+        entry.is_present().then(|| Frame::containing(entry.address()))
     }
 
     #[inline]
@@ -219,10 +204,7 @@ impl Machine for X86 {
             apic::start_timer(0);
             return;
         }
-        let wait = self
-            .to_timer_ticks
-            .get()
-            .apply(instant.saturating_sub(self.now()));
+        let wait = self.to_timer_ticks.get().apply(instant.saturating_sub(self.now()));
         // At least one tick, because zero would stop the timer; at most what it can count (see `timer_is_due`).
         apic::start_timer(u32::try_from(wait).unwrap_or(u32::MAX).max(1));
     }
@@ -252,10 +234,7 @@ impl Machine for X86 {
     }
 
     fn message(&self, vector: u8, cpu: usize) -> InterruptMessage {
-        InterruptMessage {
-            address: MESSAGE_BASE | u64::from(smp::apic_id(cpu)) << 12,
-            data: vector.into(),
-        }
+        InterruptMessage { address: MESSAGE_BASE | u64::from(smp::apic_id(cpu)) << 12, data: vector.into() }
     }
 
     fn set_ports(&self, ranges: &[PortRange]) {
@@ -270,11 +249,7 @@ impl Machine for X86 {
             for range in &kept {
                 segments.set_ports(range.first, range.count, PortAccess::Allowed);
             }
-            segments.use_ports(if count == 0 {
-                PortAccess::Forbidden
-            } else {
-                PortAccess::Allowed
-            });
+            segments.use_ports(if count == 0 { PortAccess::Forbidden } else { PortAccess::Allowed });
         });
     }
 

@@ -100,22 +100,14 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 pub fn kernel_exception(frame: &KernelFrame) -> ! {
     // SAFETY: reading the two registers has no effect.
     let (address, root) = unsafe { (cr2(), cr3()) };
-    stop(
-        format_args!("exception in the kernel: cr2 {address:#x}, cr3 {root:#x}, {frame:#x?}"),
-        frame.rip,
-        frame.rbp,
-    )
+    stop(format_args!("exception in the kernel: cr2 {address:#x}, cr3 {root:#x}, {frame:#x?}"), frame.rip, frame.rbp)
 }
 
 /// Something came that nothing can go on after.
 pub fn unmaskable(frame: &UnmaskableFrame, what: &str) -> ! {
     // SAFETY: reading CR2 has no effect.
     let address = unsafe { cr2() };
-    stop(
-        format_args!("{what}: cr2 {address:#x}, {frame:#x?}"),
-        frame.rip,
-        0,
-    )
+    stop(format_args!("{what}: cr2 {address:#x}, {frame:#x?}"), frame.rip, 0)
 }
 
 /// Stops everything with a message and a backtrace that starts at `rip` and the stack frame `frame`.
@@ -179,12 +171,7 @@ fn backtrace(mut frame: u64) {
             return;
         }
         // SAFETY: frames are only followed upwards from this stack's, and stay below the end of its slot, where it is mapped.
-        let (next, caller) = unsafe {
-            (
-                (frame as *const u64).read(),
-                (frame as *const u64).add(1).read(),
-            )
-        };
+        let (next, caller) = unsafe { ((frame as *const u64).read(), (frame as *const u64).add(1).read()) };
         if !text_range().contains(&caller) {
             return;
         }
@@ -215,14 +202,9 @@ fn lookup(table: &'static [u8], address: u64) -> Option<(&'static str, u64)> {
     let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
     let (records, names) = rest.split_at_checked(count.checked_mul(SYMBOL_LENGTH)?)?;
     let (records, _) = records.as_chunks::<SYMBOL_LENGTH>();
-    let start_of = |record: &[u8; SYMBOL_LENGTH]| {
-        u64::from_le_bytes(*record.first_chunk().expect("a record has 16 bytes"))
-    };
-    let record = records.get(
-        records
-            .partition_point(|record| start_of(record) <= address)
-            .checked_sub(1)?,
-    )?;
+    let start_of =
+        |record: &[u8; SYMBOL_LENGTH]| u64::from_le_bytes(*record.first_chunk().expect("a record has 16 bytes"));
+    let record = records.get(records.partition_point(|record| start_of(record) <= address).checked_sub(1)?)?;
     let number = |at: usize| Some(u32::from_le_bytes(*record.get(at..)?.first_chunk()?) as usize);
     let (offset, length) = (number(8)?, number(12)?);
     let name = names.get(offset..offset.checked_add(length)?)?;

@@ -30,30 +30,21 @@ impl IoApic {
     fn read(&self, register: u32) -> u32 {
         // SAFETY: `add`'s caller vouched for the mapping; the two registers are selected and read under the lock.
         unsafe {
-            (self.base as *mut u32)
-                .wrapping_byte_add(SELECT as usize)
-                .write_volatile(register);
-            (self.base as *mut u32)
-                .wrapping_byte_add(WINDOW as usize)
-                .read_volatile()
+            (self.base as *mut u32).wrapping_byte_add(SELECT as usize).write_volatile(register);
+            (self.base as *mut u32).wrapping_byte_add(WINDOW as usize).read_volatile()
         }
     }
 
     fn write(&self, register: u32, value: u32) {
         // SAFETY: as in `read`.
         unsafe {
-            (self.base as *mut u32)
-                .wrapping_byte_add(SELECT as usize)
-                .write_volatile(register);
-            (self.base as *mut u32)
-                .wrapping_byte_add(WINDOW as usize)
-                .write_volatile(value);
+            (self.base as *mut u32).wrapping_byte_add(SELECT as usize).write_volatile(register);
+            (self.base as *mut u32).wrapping_byte_add(WINDOW as usize).write_volatile(value);
         }
     }
 
     fn line(&self, gsi: u32) -> Option<u32> {
-        gsi.checked_sub(self.first_gsi)
-            .filter(|&line| line < self.lines)
+        gsi.checked_sub(self.first_gsi).filter(|&line| line < self.lines)
     }
 }
 
@@ -62,11 +53,7 @@ impl IoApic {
 /// # Safety
 /// `base` is an uncached mapping of its registers that stays for ever.
 pub unsafe fn add(base: u64, first_gsi: u32) {
-    let mut added = IoApic {
-        base,
-        first_gsi,
-        lines: 0,
-    };
+    let mut added = IoApic { base, first_gsi, lines: 0 };
     added.lines = (added.read(VERSION) >> 16 & 0xff) + 1;
     for line in 0..added.lines {
         added.write(REDIRECTION + 2 * line, MASKED);
@@ -77,23 +64,12 @@ pub unsafe fn add(base: u64, first_gsi: u32) {
 
 /// Routes a line to a vector of the CPU with this APIC identifier, masked.
 pub fn route(line: InterruptLine, vector: u8, apic_id: u8) -> Result<(), NoSuchLine> {
-    let level = if line.trigger == Trigger::Level {
-        LEVEL
-    } else {
-        0
-    };
-    let polarity = if line.polarity == Polarity::ActiveLow {
-        ACTIVE_LOW
-    } else {
-        0
-    };
+    let level = if line.trigger == Trigger::Level { LEVEL } else { 0 };
+    let polarity = if line.polarity == Polarity::ActiveLow { ACTIVE_LOW } else { 0 };
     with_line(line.gsi, |chip, index| {
         chip.write(REDIRECTION + 2 * index, MASKED);
         chip.write(REDIRECTION + 2 * index + 1, u32::from(apic_id) << 24);
-        chip.write(
-            REDIRECTION + 2 * index,
-            MASKED | level | polarity | u32::from(vector),
-        );
+        chip.write(REDIRECTION + 2 * index, MASKED | level | polarity | u32::from(vector));
     })
     .ok_or(NoSuchLine)
 }
@@ -116,8 +92,6 @@ pub fn unmask(gsi: u32) {
 
 fn with_line<T>(gsi: u32, action: impl FnOnce(&IoApic, u32) -> T) -> Option<T> {
     let chips = IO_APICS.lock();
-    let (chip, line) = chips
-        .iter()
-        .find_map(|chip| chip.line(gsi).map(|line| (chip, line)))?;
+    let (chip, line) = chips.iter().find_map(|chip| chip.line(gsi).map(|line| (chip, line)))?;
     Some(action(chip, line))
 }

@@ -88,10 +88,7 @@ pub fn enable() {
     write(Register::DivideConfiguration, DIVIDE_BY_1);
     write(Register::LvtTimer, vector::TIMER.into());
     write(Register::InitialCount, 0);
-    write(
-        Register::Spurious,
-        SOFTWARE_ENABLE | u32::from(vector::SPURIOUS),
-    );
+    write(Register::Spurious, SOFTWARE_ENABLE | u32::from(vector::SPURIOUS));
 }
 
 /// This CPU's identifier.

@@ -65,11 +65,7 @@ impl Acpi {
             return;
         };
         for entry in table[HEADER_LENGTH..].chunks_exact(entry_length) {
-            let address = if entry_length == 8 {
-                u64_at(entry, 0)
-            } else {
-                u32_at(entry, 0).map(u64::from)
-            };
+            let address = if entry_length == 8 { u64_at(entry, 0) } else { u32_at(entry, 0).map(u64::from) };
             // SAFETY: the caller's.
             let Some(table) = address.and_then(|address| unsafe { self.table(address) }) else {
                 continue;
@@ -96,8 +92,7 @@ impl Acpi {
             return None;
         }
         // SAFETY: the caller's.
-        let table =
-            unsafe { direct::bytes(address, length.into()) }.filter(|table| is_sum_zero(table))?;
+        let table = unsafe { direct::bytes(address, length.into()) }.filter(|table| is_sum_zero(table))?;
         let known = self.tables.take().unwrap_or(address..address);
         self.tables = Some(known.start.min(address)..known.end.max(address + u64::from(length)));
         Some(table)
@@ -107,8 +102,7 @@ impl Acpi {
     fn read_madt(&mut self, table: &[u8]) {
         let mut rest = table.get(HEADER_LENGTH + 8..).unwrap_or(&[]);
         while let Some(&[kind, length]) = rest.first_chunk() {
-            let Some((entry, next)) = rest.split_at_checked(length.into()).filter(|_| length >= 2)
-            else {
+            let Some((entry, next)) = rest.split_at_checked(length.into()).filter(|_| length >= 2) else {
                 return;
             };
             rest = next;
@@ -131,43 +125,23 @@ impl Acpi {
     }
 
     fn add_io_apic(&mut self, entry: &[u8]) -> Option<()> {
-        let info = IoApicInfo {
-            address: u32_at(entry, 4)?.into(),
-            first_gsi: u32_at(entry, 8)?,
-        };
+        let info = IoApicInfo { address: u32_at(entry, 4)?.into(), first_gsi: u32_at(entry, 8)? };
         self.io_apics.push(info).ok()
     }
 
     fn add_override(&mut self, entry: &[u8]) -> Option<()> {
         let source = u32::from(*entry.get(3)?);
         let flags = u32::from(u16_at(entry, 8)?);
-        self.overrides
-            .push(InterruptOverride {
-                source,
-                gsi: u32_at(entry, 4)?,
-                flags,
-                reserved: 0,
-            })
-            .ok()
+        self.overrides.push(InterruptOverride { source, gsi: u32_at(entry, 4)?, flags, reserved: 0 }).ok()
     }
 
     /// PCI Express configuration space (PCI Firmware Specification §4.1.2).
     fn read_mcfg(&mut self, table: &[u8]) {
-        for entry in table
-            .get(HEADER_LENGTH + 8..)
-            .unwrap_or(&[])
-            .chunks_exact(16)
-        {
+        for entry in table.get(HEADER_LENGTH + 8..).unwrap_or(&[]).chunks_exact(16) {
             let (Some(base), Some(segment)) = (u64_at(entry, 0), u16_at(entry, 8)) else {
                 return;
             };
-            let window = ConfigWindow {
-                base,
-                segment,
-                first_bus: entry[10],
-                last_bus: entry[11],
-                reserved: 0,
-            };
+            let window = ConfigWindow { base, segment, first_bus: entry[10], last_bus: entry[11], reserved: 0 };
             // More windows than BootInfo has room for are left out.
             let _ = self.config_windows.push(window);
         }

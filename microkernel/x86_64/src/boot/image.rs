@@ -32,8 +32,7 @@ pub fn check(range: &Range<u64>) -> Result<(), ImageProblem> {
     if !range.start.is_multiple_of(abi::layout::PAGE_SIZE as u64) {
         return Err(ImageProblem::NotAligned);
     }
-    let image = Image::parse(bytes(range).ok_or(ImageProblem::OutOfReach)?)
-        .map_err(ImageProblem::Invalid)?;
+    let image = Image::parse(bytes(range).ok_or(ImageProblem::OutOfReach)?).map_err(ImageProblem::Invalid)?;
     for segment in image.of_kind(EntryKind::InitSegment) {
         segment.checked().map_err(ImageProblem::Invalid)?;
     }
@@ -43,11 +42,7 @@ pub fn check(range: &Range<u64>) -> Result<(), ImageProblem> {
 /// The kernel's symbols, if the image has them whole.
 pub fn symbols(range: &Range<u64>) -> Option<&'static [u8]> {
     let image = Image::parse(bytes(range)?).ok()?;
-    image
-        .of_kind(EntryKind::KernelSymbols)
-        .next()?
-        .checked()
-        .ok()
+    image.of_kind(EntryKind::KernelSymbols).next()?.checked().ok()
 }
 
 fn bytes(range: &Range<u64>) -> Option<&'static [u8]> {

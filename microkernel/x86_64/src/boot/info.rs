@@ -45,8 +45,7 @@ pub fn write_boot_info(found: &Found, firmware: &Range<u64>, has_iommu: bool) {
         command_line_length: found.command_line.len() as u32,
         command_line: [0; abi::boot::MAX_COMMAND_LINE],
     };
-    info.config_windows[..found.acpi.config_windows.len()]
-        .copy_from_slice(&found.acpi.config_windows);
+    info.config_windows[..found.acpi.config_windows.len()].copy_from_slice(&found.acpi.config_windows);
     info.overrides[..found.acpi.overrides.len()].copy_from_slice(&found.acpi.overrides);
     info.command_line[..found.command_line.len()].copy_from_slice(found.command_line);
     write(found.boot_info, info);

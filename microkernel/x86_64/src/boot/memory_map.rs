@@ -36,13 +36,7 @@ impl MemoryMap {
     pub fn add(&mut self, range: Range<u64>, kind: MemoryKind) {
         let range = match kind {
             MemoryKind::Usable => range.start.next_multiple_of(PAGE)..range.end / PAGE * PAGE,
-            _ => {
-                range.start / PAGE * PAGE
-                    ..range
-                        .end
-                        .checked_next_multiple_of(PAGE)
-                        .unwrap_or(u64::MAX - PAGE + 1)
-            }
+            _ => range.start / PAGE * PAGE..range.end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX - PAGE + 1),
         };
         if !range.is_empty() {
             let _ = self.ranges.push((range, kind));
@@ -75,10 +69,7 @@ impl MemoryMap {
     }
 
     fn of_kind(&self, wanted: MemoryKind) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.ranges
-            .iter()
-            .filter(move |(_, kind)| *kind == wanted)
-            .map(|(range, _)| range.clone())
+        self.ranges.iter().filter(move |(_, kind)| *kind == wanted).map(|(range, _)| range.clone())
     }
 
     /// Bytes of usable memory.
@@ -90,10 +81,7 @@ impl MemoryMap {
     pub fn take_pages(&mut self, count: u64, limit: u64) -> Option<u64> {
         let length = count.checked_mul(PAGE)?;
         let fits = |range: &Range<u64>| range.end.min(limit).saturating_sub(range.start) >= length;
-        let (range, _) = self
-            .ranges
-            .iter_mut()
-            .find(|(range, kind)| *kind == MemoryKind::Usable && fits(range))?;
+        let (range, _) = self.ranges.iter_mut().find(|(range, kind)| *kind == MemoryKind::Usable && fits(range))?;
         let start = range.start;
         range.start += length;
         Some(start)

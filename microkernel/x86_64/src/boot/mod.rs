@@ -61,16 +61,13 @@ extern "C" fn start(start_info: u64) -> ! {
     // SAFETY: this is the loader's address, and no memory is in use yet.
     let loaded = match unsafe { pvh::read(start_info) } {
         Ok(loaded) => loaded,
-        Err(error) => panic::refuse(format_args!(
-            "the loader's start information is unusable: {error:?}"
-        )),
+        Err(error) => panic::refuse(format_args!("the loader's start information is unusable: {error:?}")),
     };
     let found = match find(loaded) {
         Ok(found) => FOUND.call_once(|| found),
-        Err(NoBootMemory) => panic::refuse(format_args!(
-            "there is too little memory; {} MiB are needed",
-            needed_mebibytes(0)
-        )),
+        Err(NoBootMemory) => {
+            panic::refuse(format_args!("there is too little memory; {} MiB are needed", needed_mebibytes(0)))
+        }
     };
     // SAFETY: the new tables map the kernel where it is and the stack that it goes to; `continue_boot` never returns to this
     // stack. What `found` refers to is static.
@@ -92,9 +89,7 @@ extern "C" fn start(start_info: u64) -> ! {
 /// Finds what there is, and builds the kernel's address space.
 fn find(loaded: Loaded) -> Result<Found, NoBootMemory> {
     let Some(image) = loaded.image else {
-        panic::refuse(format_args!(
-            "there is no boot image: give one to QEMU with -initrd"
-        ));
+        panic::refuse(format_args!("there is no boot image: give one to QEMU with -initrd"));
     };
     if let Err(problem) = image::check(&image) {
         panic::refuse(format_args!("{problem}"));
@@ -102,16 +97,10 @@ fn find(loaded: Loaded) -> Result<Found, NoBootMemory> {
     let usable = loaded.memory.usable_bytes();
     if usable < NEEDED_BYTES + (image.end - image.start) {
         let needed = needed_mebibytes(image.end - image.start);
-        panic::refuse(format_args!(
-            "{} MiB of memory are too little; {needed} MiB are needed",
-            usable / MEBIBYTE
-        ));
+        panic::refuse(format_args!("{} MiB of memory are too little; {needed} MiB are needed", usable / MEBIBYTE));
     }
     // SAFETY: the boot tables map what lies below 4 GiB, where firmware puts its tables, and nobody writes them.
-    let acpi = loaded
-        .rsdp
-        .map(|rsdp| unsafe { Acpi::read(rsdp) })
-        .unwrap_or_default();
+    let acpi = loaded.rsdp.map(|rsdp| unsafe { Acpi::read(rsdp) }).unwrap_or_default();
 
     let mut free = loaded.memory.clone();
     free.reserve(layout::kernel_physical_range());
@@ -167,15 +156,8 @@ fn needed_mebibytes(image_bytes: u64) -> u64 {
 
 /// On the kernel's own stack and page tables: the processors, the interrupt controllers, the clock, then the core.
 extern "C" fn continue_boot() -> ! {
-    let Some(found) = FOUND.get() else {
-        unreachable!("`start` fills it before it comes here")
-    };
-    let limit = found
-        .memory
-        .memory()
-        .map(|range| range.end)
-        .max()
-        .unwrap_or(0);
+    let Some(found) = FOUND.get() else { unreachable!("`start` fills it before it comes here") };
+    let limit = found.memory.memory().map(|range| range.end).max().unwrap_or(0);
     // SAFETY: the map shows all memory, and only memory is read through it from here on.
     unsafe { direct::set_limit(limit.min(layout::DIRECT_LIMIT)) };
     for cpu in 0..found.acpi.cpus.len().max(1) {
@@ -192,18 +174,10 @@ extern "C" fn continue_boot() -> ! {
     let counter_at_boot = clock::ticks();
     let frequencies = measure_clock(found.acpi.pm_timer);
     for cpu in 0..MAX_CPUS {
-        CpuLocal::of(cpu)
-            .kernel
-            .machine()
-            .set_clock(counter_at_boot, frequencies);
+        CpuLocal::of(cpu).kernel.machine().set_clock(counter_at_boot, frequencies);
     }
     smp::set_boot_cpu(apic::id());
-    smp::start_others(
-        &found.acpi.cpus,
-        found.trampoline,
-        found.root,
-        Ratio::to_nanoseconds(frequencies.counter),
-    );
+    smp::start_others(&found.acpi.cpus, found.trampoline, found.root, Ratio::to_nanoseconds(frequencies.counter));
     report(found);
     run(found, counter_at_boot, frequencies)
 }
@@ -226,18 +200,12 @@ fn measure_clock(pm_timer: Option<u16>) -> Frequencies {
     apic::start_timer(0);
     match measured {
         Ok(frequencies) => frequencies,
-        Err(clock::NoTimer) => {
-            panic::refuse(format_args!("no timer answers to measure the clock with"))
-        }
+        Err(clock::NoTimer) => panic::refuse(format_args!("no timer answers to measure the clock with")),
     }
 }
 
 fn report(found: &Found) {
-    say!(
-        "{} MiB of memory, {} CPUs",
-        found.memory.usable_bytes() / MEBIBYTE,
-        smp::running()
-    );
+    say!("{} MiB of memory, {} CPUs", found.memory.usable_bytes() / MEBIBYTE, smp::running());
     if found.acpi.cpus_left_out > 0 {
         say!("{} further CPUs are not used", found.acpi.cpus_left_out);
     }
@@ -260,12 +228,7 @@ fn run(found: &'static Found, counter_at_boot: u64, frequencies: Frequencies) ->
     }
     let usable: Vec<FrameRange, MAX_RANGES> = found.free.usable().map(frames).collect();
     let mut protected: Vec<FrameRange, MAX_RANGES> = found.memory.usable().map(frames).collect();
-    let registers = found
-        .acpi
-        .io_apics
-        .iter()
-        .map(|info| info.address)
-        .chain([apic::physical_base()]);
+    let registers = found.acpi.io_apics.iter().map(|info| info.address).chain([apic::physical_base()]);
     for address in registers {
         if protected.push(frames(address..address + 1)).is_err() {
             panic::refuse(format_args!("the memory map has too many ranges"));
@@ -289,16 +252,10 @@ fn run(found: &'static Found, counter_at_boot: u64, frequencies: Frequencies) ->
         }
         Err(BootError::TooLittleMemory { needed_frames }) => {
             let needed = (needed_frames * PAGE).div_ceil(MEBIBYTE);
-            panic::refuse(format_args!(
-                "there is too little memory; {needed} MiB are needed"
-            ))
+            panic::refuse(format_args!("there is too little memory; {needed} MiB are needed"))
         }
-        Err(BootError::NoImage) => {
-            panic::refuse(format_args!("the boot image has no init program"))
-        }
-        Err(BootError::CorruptImage) => {
-            panic::refuse(format_args!("the boot image's init program is damaged"))
-        }
+        Err(BootError::NoImage) => panic::refuse(format_args!("the boot image has no init program")),
+        Err(BootError::CorruptImage) => panic::refuse(format_args!("the boot image's init program is damaged")),
     }
 }
 
@@ -308,10 +265,7 @@ fn frames(range: Range<u64>) -> FrameRange {
         return FrameRange::EMPTY;
     }
     let first = Frame::containing(range.start);
-    FrameRange {
-        first,
-        count: range.end.div_ceil(PAGE) - first.number(),
-    }
+    FrameRange { first, count: range.end.div_ceil(PAGE) - first.number() }
 }
 
 /// Where the firmware's tables lie, in whole pages, unless that would show a driver memory in use.
@@ -320,10 +274,7 @@ fn firmware_range(found: &Found) -> Range<u64> {
         return 0..0;
     };
     let pages = tables.start / PAGE * PAGE..tables.end.next_multiple_of(PAGE);
-    let is_shared = found
-        .memory
-        .usable()
-        .any(|range| range.start < pages.end && pages.start < range.end);
+    let is_shared = found.memory.usable().any(|range| range.start < pages.end && pages.start < range.end);
     if is_shared { 0..0 } else { pages }
 }
 

@@ -86,15 +86,10 @@ pub unsafe fn read(physical: u64) -> Result<Loaded, StartInfoError> {
         let Some(entry) = (unsafe { direct::read::<MemoryEntry>(at) }) else {
             break;
         };
-        memory.add(
-            entry.address..entry.address.saturating_add(entry.length),
-            kind_of(entry.kind),
-        );
+        memory.add(entry.address..entry.address.saturating_add(entry.length), kind_of(entry.kind));
     }
     // SAFETY: as above.
-    let module = (info.module_count > 0)
-        .then(|| unsafe { direct::read::<ModuleEntry>(info.modules) })
-        .flatten();
+    let module = (info.module_count > 0).then(|| unsafe { direct::read::<ModuleEntry>(info.modules) }).flatten();
     Ok(Loaded {
         memory,
         image: module.map(|module| module.address..module.address.saturating_add(module.length)),
@@ -121,11 +116,7 @@ unsafe fn text(physical: u64) -> &'static [u8] {
         return &[];
     }
     // SAFETY: the caller's.
-    let bytes =
-        unsafe { direct::bytes(physical, abi::boot::MAX_COMMAND_LINE as u64) }.unwrap_or(&[]);
-    let length = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
+    let bytes = unsafe { direct::bytes(physical, abi::boot::MAX_COMMAND_LINE as u64) }.unwrap_or(&[]);
+    let length = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     &bytes[..length]
 }

@@ -12,7 +12,9 @@ use x86::time::rdtsc;
 const PM_FREQUENCY: u64 = 3_579_545;
 const PM_MASK: u32 = 0xff_ffff;
 /// How long to measure, in power-management ticks: about 8 ms.
-const PM_INTERVAL: u32 = 28_636;
+const PM_INTERVAL: u64 = 28_636;
+/// Readings of which the quickest is kept.
+const SAMPLES: u32 = 8;
 /// Frequency of the interval timer, and how long to measure with it: about 8 ms.
 const PIT_FREQUENCY: u64 = 1_193_182;
 const PIT_INTERVAL: u16 = 9_545;
@@ -43,81 +45,74 @@ pub fn ticks() -> u64 {
 }
 
 /// Measures how fast the counter and the local APIC timer run. `timer_count` reads the latter, which counts down.
-pub fn measure(
-    pm_timer: Option<u16>,
-    timer_count: impl Fn() -> u32,
-) -> Result<Frequencies, NoTimer> {
-    let sample = || (ticks(), timer_count());
-    let (start, end, ticks_of_reference, reference) = match pm_timer {
-        Some(port) => {
-            let (start, end, passed) = against_pm_timer(port, sample)?;
-            (start, end, passed, PM_FREQUENCY)
-        }
-        None => {
-            let (start, end) = against_interval_timer(sample)?;
-            (start, end, u64::from(PIT_INTERVAL), PIT_FREQUENCY)
-        }
+pub fn measure(pm_timer: Option<u16>, timer_count: impl Fn() -> u32) -> Result<Frequencies, NoTimer> {
+    let (passed, frequency) = match pm_timer {
+        Some(port) => (against_pm_timer(port, timer_count)?, PM_FREQUENCY),
+        None => (against_interval_timer(timer_count)?, PIT_FREQUENCY),
     };
-    let per_second = |count: u64| {
-        (u128::from(count) * u128::from(reference) / u128::from(ticks_of_reference)) as u64
-    };
-    let measured = per_second(end.0.wrapping_sub(start.0));
-    let counter = stated_frequency().unwrap_or(measured);
-    let timer = per_second(start.1.wrapping_sub(end.1).into());
+    let per_second = |count: u64| (u128::from(count) * u128::from(frequency) / u128::from(passed.reference)) as u64;
+    let counter = stated_frequency().unwrap_or(per_second(passed.counter));
+    let timer = per_second(passed.timer);
     if counter == 0 || timer == 0 {
-        Err(NoTimer)
-    } else {
-        Ok(Frequencies {
-            counter: round(counter),
-            timer: round(timer),
-        })
+        return Err(NoTimer);
     }
+    Ok(Frequencies { counter: round(counter), timer: round(timer) })
 }
 
 /// What the processor says of its counter.
 fn stated_frequency() -> Option<u64> {
-    CpuId::new()
-        .get_tsc_info()?
-        .tsc_frequency()
-        .filter(|&frequency| frequency > 0)
+    CpuId::new().get_tsc_info()?.tsc_frequency().filter(|&frequency| frequency > 0)
 }
 
 /// Clocks are multiples of a megahertz; a measurement within a two-thousandth of one is that one.
 fn round(frequency: u64) -> u64 {
     let nearest = (frequency + 500_000) / 1_000_000 * 1_000_000;
-    if nearest.abs_diff(frequency) < frequency / 20_000 {
-        nearest
-    } else {
-        frequency
-    }
+    if nearest.abs_diff(frequency) < frequency / 20_000 { nearest } else { frequency }
 }
 
-type Sample = (u64, u32);
+/// The three clocks at one moment, or how far they went.
+#[derive(Clone, Copy)]
+struct Sample {
+    counter: u64,
+    timer: u64,
+    reference: u64,
+}
 
-fn against_pm_timer(
-    port: u16,
-    sample: impl Fn() -> Sample,
-) -> Result<(Sample, Sample, u64), NoTimer> {
+/// Reads all clocks several times and keeps the reading that took the shortest: between two reads of an emulated
+/// machine anything can happen.
+fn sample(reference: impl Fn() -> u32, timer_count: impl Fn() -> u32) -> Sample {
+    let read = |_| {
+        let start = ticks();
+        let (reference, timer) = (reference(), timer_count());
+        let length = ticks().wrapping_sub(start);
+        let counter = start.wrapping_add(length / 2);
+        let sample = Sample { counter, timer: timer.into(), reference: reference.into() };
+        (length, sample)
+    };
+    let (_, best) = (0..SAMPLES).map(read).min_by_key(|(length, _)| *length).unwrap_or_else(|| read(0));
+    best
+}
+
+fn against_pm_timer(port: u16, timer_count: impl Fn() -> u32) -> Result<Sample, NoTimer> {
     // SAFETY: the port is the one that the ACPI tables name for the timer; reading it has no effect.
     let read = || unsafe { inl(port) } & PM_MASK;
-    let wait = |begin: u32, interval: u32| {
-        (0..PATIENCE)
-            .map(|_| {
-                spin_loop();
-                read().wrapping_sub(begin) & PM_MASK
-            })
-            .find(|&passed| passed >= interval)
-            .ok_or(NoTimer)
-    };
-    // Begin right after the timer has moved, to lose no part of a tick.
-    let edge = read();
-    let first = edge.wrapping_add(wait(edge, 1)?);
-    let start = sample();
-    let passed = wait(first, PM_INTERVAL)?;
-    Ok((start, sample(), passed.into()))
+    let start = sample(read, &timer_count);
+    let passed = |end: u64| end.wrapping_sub(start.reference) & u64::from(PM_MASK);
+    for _ in 0..PATIENCE {
+        if passed(read().into()) >= PM_INTERVAL {
+            let end = sample(read, &timer_count);
+            return Ok(Sample {
+                counter: end.counter.wrapping_sub(start.counter),
+                timer: start.timer.wrapping_sub(end.timer),
+                reference: passed(end.reference),
+            });
+        }
+        spin_loop();
+    }
+    Err(NoTimer)
 }
 
-fn against_interval_timer(sample: impl Fn() -> Sample) -> Result<(Sample, Sample), NoTimer> {
+fn against_interval_timer(timer_count: impl Fn() -> u32) -> Result<Sample, NoTimer> {
     // SAFETY: channel 2 of the interval timer drives only the speaker, which stays off; its gate and output are bits 0 and 5
     // of port 0x61. Mode 0: the output rises when the count has run out.
     unsafe {
@@ -126,10 +121,12 @@ fn against_interval_timer(sample: impl Fn() -> Sample) -> Result<(Sample, Sample
         let [low, high] = PIT_INTERVAL.to_le_bytes();
         outb(PIT_CHANNEL_2, low);
         outb(PIT_CHANNEL_2, high);
-        let start = sample();
+        let (start, timer) = (ticks(), timer_count());
         for _ in 0..PATIENCE {
             if inb(PIT_GATE) & 0x20 != 0 {
-                return Ok((start, sample()));
+                let counter = ticks().wrapping_sub(start);
+                let timer = timer.wrapping_sub(timer_count()).into();
+                return Ok(Sample { counter, timer, reference: PIT_INTERVAL.into() });
             }
             spin_loop();
         }

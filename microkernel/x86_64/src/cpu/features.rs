@@ -29,30 +29,16 @@ pub fn check() -> Result<(), MissingFeature> {
     let basic = id.get_feature_info();
     let basic = basic.as_ref();
     let has = |found: Option<bool>, name| {
-        if found == Some(true) {
-            Ok(())
-        } else {
-            Err(MissingFeature(name))
-        }
+        if found == Some(true) { Ok(()) } else { Err(MissingFeature(name)) }
     };
     has(basic.map(|info| info.has_sse2()), "SSE2")?;
     has(basic.map(|info| info.has_fxsave_fxstor()), "FXSAVE")?;
     has(basic.map(|info| info.has_apic()), "a local APIC")?;
     has(basic.map(|info| info.has_tsc()), "a time-stamp counter")?;
-    has(
-        id.get_extended_feature_info()
-            .map(|info| info.has_fsgsbase()),
-        "FSGSBASE",
-    )?;
+    has(id.get_extended_feature_info().map(|info| info.has_fsgsbase()), "FSGSBASE")?;
     let extended = id.get_extended_processor_and_feature_identifiers();
-    has(
-        extended.as_ref().map(|info| info.has_execute_disable()),
-        "no-execute pages",
-    )?;
-    has(
-        extended.as_ref().map(|info| info.has_syscall_sysret()),
-        "SYSCALL",
-    )
+    has(extended.as_ref().map(|info| info.has_execute_disable()), "no-execute pages")?;
+    has(extended.as_ref().map(|info| info.has_syscall_sysret()), "SYSCALL")
 }
 
 /// Switches this CPU's protection and its system-call entry on.
@@ -69,33 +55,19 @@ pub unsafe fn enable() {
         | Cr4::CR4_UNMASKED_SSE
         | Cr4::CR4_ENABLE_FSGSBASE
         | Cr4::CR4_ENABLE_MACHINE_CHECK;
-    wanted.set(
-        Cr4::CR4_ENABLE_SMEP,
-        extended.is_some_and(|info| info.has_smep()),
-    );
-    wanted.set(
-        Cr4::CR4_ENABLE_SMAP,
-        extended.is_some_and(|info| info.has_smap()),
-    );
-    wanted.set(
-        Cr4::CR4_ENABLE_UMIP,
-        extended.is_some_and(|info| info.has_umip()),
-    );
+    wanted.set(Cr4::CR4_ENABLE_SMEP, extended.is_some_and(|info| info.has_smep()));
+    wanted.set(Cr4::CR4_ENABLE_SMAP, extended.is_some_and(|info| info.has_smap()));
+    wanted.set(Cr4::CR4_ENABLE_UMIP, extended.is_some_and(|info| info.has_umip()));
     // SAFETY: every feature is one that the processor reports; the kernel never touches user pages and never executes
     // them, so SMAP and SMEP hold at once. The entry address is the one of `trap::syscall`. FMASK clears what user mode
     // may have set and the kernel must not see: interrupts, direction, trap, nested task, alignment check.
     unsafe {
         cr4_write(wanted);
-        let flags = Cr0::CR0_WRITE_PROTECT
-            | Cr0::CR0_NUMERIC_ERROR
-            | Cr0::CR0_MONITOR_COPROCESSOR
-            | Cr0::CR0_ALIGNMENT_MASK;
+        let flags =
+            Cr0::CR0_WRITE_PROTECT | Cr0::CR0_NUMERIC_ERROR | Cr0::CR0_MONITOR_COPROCESSOR | Cr0::CR0_ALIGNMENT_MASK;
         cr0_write((cr0() | flags) & !(Cr0::CR0_EMULATE_COPROCESSOR | Cr0::CR0_TASK_SWITCHED));
         wrmsr(IA32_EFER, rdmsr(IA32_EFER) | EFER_BITS);
-        wrmsr(
-            IA32_STAR,
-            u64::from(KERNEL_DATA) << 48 | u64::from(KERNEL_CODE) << 32,
-        );
+        wrmsr(IA32_STAR, u64::from(KERNEL_DATA) << 48 | u64::from(KERNEL_CODE) << 32);
         wrmsr(IA32_LSTAR, trap::system_call_entry());
         let hidden = RFlags::FLAGS_IF
             | RFlags::FLAGS_DF
@@ -121,9 +93,7 @@ fn enable_speculation_control() {
 /// Whether the processor admits that user mode can read kernel memory by speculation, which this kernel does not prevent.
 pub fn is_leaky() -> bool {
     let id = CpuId::new();
-    let is_intel = id
-        .get_vendor_info()
-        .is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
+    let is_intel = id.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
     // An emulated processor does not speculate, and has no register to say so.
     let is_emulated = id.get_hypervisor_info().is_some() && !has_capabilities();
     is_intel && !is_emulated && capabilities() & CAPABILITY_RDCL_NO == 0

@@ -19,15 +19,12 @@ pub fn has_generator() -> bool {
 
 fn from_processor() -> Option<u64> {
     let id = CpuId::new();
-    let has_seed = id
-        .get_extended_feature_info()
-        .is_some_and(|info| info.has_rdseed());
+    let has_seed = id.get_extended_feature_info().is_some_and(|info| info.has_rdseed());
     let has_random = id.get_feature_info().is_some_and(|info| info.has_rdrand());
     let mut word = 0;
     for _ in 0..ATTEMPTS {
         // SAFETY: each instruction is used only where the processor reports it.
-        let is_filled =
-            unsafe { has_seed && rdseed64(&mut word) || has_random && rdrand64(&mut word) };
+        let is_filled = unsafe { has_seed && rdseed64(&mut word) || has_random && rdrand64(&mut word) };
         if is_filled {
             return Some(word);
         }

@@ -31,12 +31,7 @@ pub enum InterruptStack {
 
 impl InterruptStack {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Nmi,
-        Self::Debug,
-        Self::DoubleFault,
-        Self::MachineCheck,
-    ];
+    pub const ALL: [Self; 4] = [Self::Nmi, Self::Debug, Self::DoubleFault, Self::MachineCheck];
 }
 
 /// The task state segment (Intel SDM 3A §8.7) with a bitmap of all ports, and the byte of ones that must follow it.
@@ -119,10 +114,8 @@ impl Segments {
             | (limit >> 16 & 0xf) << 48
             | (base >> 24 & 0xff) << 56;
         self.descriptors[6] = base >> 32;
-        let pointer = TablePointer {
-            limit: (size_of_val(&self.descriptors) - 1) as u16,
-            base: self.descriptors.as_ptr() as u64,
-        };
+        let pointer =
+            TablePointer { limit: (size_of_val(&self.descriptors) - 1) as u16, base: self.descriptors.as_ptr() as u64 };
         // SAFETY: the table holds valid descriptors for the selectors loaded here, and lives for ever (the caller's word).
         unsafe {
             core::arch::asm!(

@@ -22,11 +22,7 @@ pub const SAVED: usize = 0;
 pub fn load_for(context: &UserContext) {
     let is_saved = context.machine[SAVED].get() != 0;
     context.machine[SAVED].set(0);
-    let image = if is_saved {
-        context.vector.as_ptr().cast::<u8>()
-    } else {
-        (&raw const INITIAL).cast()
-    };
+    let image = if is_saved { context.vector.as_ptr().cast::<u8>() } else { (&raw const INITIAL).cast() };
     // SAFETY: either the initial image, which is valid, or what the entry code's `fxsave64` wrote; both are aligned to 16
     // bytes and 512 long. Nobody else writes a context's vector area, so no reserved bit of MXCSR can be set in it.
     unsafe { asm!("fxrstor64 [{}]", in(reg) image, options(nostack, readonly)) };

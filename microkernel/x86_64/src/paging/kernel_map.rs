@@ -10,10 +10,7 @@ use abi::layout::PAGE_SIZE;
 use core::ops::Range;
 
 const PAGE: u64 = PAGE_SIZE as u64;
-const DATA: Flags = Flags::PRESENT
-    .union(Flags::WRITABLE)
-    .union(Flags::GLOBAL)
-    .union(Flags::NO_EXECUTE);
+const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
 const CONSTANT: Flags = Flags::PRESENT.union(Flags::GLOBAL).union(Flags::NO_EXECUTE);
 const TEXT: Flags = Flags::PRESENT.union(Flags::GLOBAL);
 const DEVICE: Flags = DATA.union(Flags::UNCACHED).union(Flags::WRITE_THROUGH);
@@ -39,12 +36,7 @@ impl<'a> KernelMap<'a> {
         for entry in 0..512 {
             table.set(entry, Entry::EMPTY);
         }
-        let mut map = Self {
-            root,
-            table,
-            free,
-            devices: DEVICE_BASE,
-        };
+        let mut map = Self { root, table, free, devices: DEVICE_BASE };
         map.map_image()?;
         map.map_memory(memory)?;
         map.make_upper_tables()?;
@@ -65,15 +57,11 @@ impl<'a> KernelMap<'a> {
     }
 
     fn map_memory(&mut self, memory: &MemoryMap) -> Result<(), NoBootMemory> {
-        let fixed = layout::physical(layout::text_range().start)
-            ..layout::physical(layout::rodata_range().end);
+        let fixed = layout::physical(layout::text_range().start)..layout::physical(layout::rodata_range().end);
         for range in memory.memory() {
             let range = range.start..range.end.min(DIRECT_LIMIT);
             self.map_direct(range.start..range.end.min(fixed.start), DATA)?;
-            self.map_direct(
-                range.start.max(fixed.start)..range.end.min(fixed.end),
-                CONSTANT,
-            )?;
+            self.map_direct(range.start.max(fixed.start)..range.end.min(fixed.end), CONSTANT)?;
             self.map_direct(range.start.max(fixed.end)..range.end, DATA)?;
         }
         Ok(())
@@ -89,9 +77,7 @@ impl<'a> KernelMap<'a> {
     fn make_upper_tables(&mut self) -> Result<(), NoBootMemory> {
         for address in [DEVICE_BASE, STACK_BASE] {
             let mut take = || self.free.take_pages(1, layout::BOOT_LIMIT);
-            self.table
-                .next_or_new(index(address, 4), Flags::empty(), &mut take)
-                .ok_or(NoBootMemory)?;
+            self.table.next_or_new(index(address, 4), Flags::empty(), &mut take).ok_or(NoBootMemory)?;
         }
         Ok(())
     }
@@ -106,10 +92,7 @@ impl<'a> KernelMap<'a> {
 
     /// Takes memory for a stack and maps it so that it ends at `top`, with unmapped pages below.
     pub fn map_stack(&mut self, top: u64, pages: u64) -> Result<(), NoBootMemory> {
-        let physical = self
-            .free
-            .take_pages(pages, layout::BOOT_LIMIT)
-            .ok_or(NoBootMemory)?;
+        let physical = self.free.take_pages(pages, layout::BOOT_LIMIT).ok_or(NoBootMemory)?;
         self.map(top - pages * PAGE, physical, pages * PAGE, DATA)
     }
 
@@ -118,19 +101,12 @@ impl<'a> KernelMap<'a> {
         self.root
     }
 
-    fn map(
-        &mut self,
-        address: u64,
-        physical: u64,
-        length: u64,
-        flags: Flags,
-    ) -> Result<(), NoBootMemory> {
+    fn map(&mut self, address: u64, physical: u64, length: u64, flags: Flags) -> Result<(), NoBootMemory> {
         let mut done = 0;
         while done < length {
             let (at, to) = (address + done, physical + done);
             let is_large = (at | to).is_multiple_of(LARGE_PAGE) && length - done >= LARGE_PAGE;
-            self.set(at, to, flags, if is_large { 2 } else { 1 })
-                .ok_or(NoBootMemory)?;
+            self.set(at, to, flags, if is_large { 2 } else { 1 }).ok_or(NoBootMemory)?;
             done += if is_large { LARGE_PAGE } else { PAGE };
         }
         Ok(())
@@ -142,11 +118,7 @@ impl<'a> KernelMap<'a> {
         for upper in (level + 1..=4).rev() {
             table = table.next_or_new(index(address, upper), Flags::empty(), &mut take)?;
         }
-        let large = if level == 2 {
-            Flags::LARGE
-        } else {
-            Flags::empty()
-        };
+        let large = if level == 2 { Flags::LARGE } else { Flags::empty() };
         table.set(index(address, level), Entry::new(physical, flags | large));
         Some(())
     }

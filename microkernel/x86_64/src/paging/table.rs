@@ -87,9 +87,7 @@ impl Table {
     /// # Safety
     /// The frame holds a page table, is used as nothing else, and only this CPU changes it while the value is in use.
     pub unsafe fn at(physical: u64) -> Option<Self> {
-        Some(Self {
-            entries: direct::pointer(physical, PAGE_SIZE as u64)?.cast(),
-        })
+        Some(Self { entries: direct::pointer(physical, PAGE_SIZE as u64)?.cast() })
     }
 
     /// The entry with this index (only its low nine bits count).
@@ -118,12 +116,7 @@ impl Table {
     /// The table that the entry with this index leads to; a new one in a frame from `take_frame` if there is none.
     ///
     /// Protection is decided by the last level alone, so upper levels allow everything in their half.
-    pub fn next_or_new(
-        self,
-        index: usize,
-        flags: Flags,
-        take_frame: &mut impl FnMut() -> Option<u64>,
-    ) -> Option<Self> {
+    pub fn next_or_new(self, index: usize, flags: Flags, take_frame: &mut impl FnMut() -> Option<u64>) -> Option<Self> {
         if self.get(index).is_present() {
             return self.next(index);
         }
@@ -133,10 +126,7 @@ impl Table {
         for entry in 0..ENTRIES {
             table.set(entry, Entry::EMPTY);
         }
-        self.set(
-            index,
-            Entry::new(frame, flags | Flags::PRESENT | Flags::WRITABLE),
-        );
+        self.set(index, Entry::new(frame, flags | Flags::PRESENT | Flags::WRITABLE));
         Some(table)
     }
 }

@@ -103,7 +103,4 @@ pub fn cancel() -> bool {
     WANTED.swap(0, Ordering::AcqRel) != 0
 }
 
-const _: () = assert!(
-    KERNEL_OFFSET == 0xffff_ffff_8000_0000,
-    "the code model and the linker script rely on it"
-);
+const _: () = assert!(KERNEL_OFFSET == 0xffff_ffff_8000_0000, "the code model and the linker script rely on it");

@@ -28,11 +28,7 @@ pub(super) extern "C" fn from_user(vector: u8, error_code: u64) -> *const UserCo
     let cpu = CpuLocal::this();
     let resume = match vector {
         PAGE_FAULT => page_fault(cpu, error_code),
-        ..FIRST_INTERRUPT => cpu.kernel.exception(Exception {
-            kind: fault_kind(vector),
-            address: 0,
-            error_code,
-        }),
+        ..FIRST_INTERRUPT => cpu.kernel.exception(Exception { kind: fault_kind(vector), address: 0, error_code }),
         _ => interrupt(cpu, vector),
     };
     context_for(cpu, resume)
@@ -80,11 +76,7 @@ fn interrupt(cpu: &'static CpuLocal, vector: u8) -> Resume<'static> {
     match vector {
         vector::TIMER => {
             apic::end_of_interrupt();
-            if cpu.kernel.machine().timer_is_due() {
-                cpu.kernel.timer()
-            } else {
-                cpu.kernel.resume()
-            }
+            if cpu.kernel.machine().timer_is_due() { cpu.kernel.timer() } else { cpu.kernel.resume() }
         }
         vector::POST => {
             apic::end_of_interrupt();
@@ -96,11 +88,7 @@ fn interrupt(cpu: &'static CpuLocal, vector: u8) -> Resume<'static> {
             resume
         }
         vector::ERROR => {
-            crate::say!(
-                "local APIC {}: error {:#x}",
-                apic::id(),
-                apic::take_errors()
-            );
+            crate::say!("local APIC {}: error {:#x}", apic::id(), apic::take_errors());
             apic::end_of_interrupt();
             cpu.kernel.resume()
         }

@@ -36,11 +36,7 @@ fn gate(vector: u8) -> Gate {
         offset_low: offset as u16,
         selector: KERNEL_CODE,
         stack: stack_of(vector).map_or(0, |stack| stack as u8),
-        kind: if vector == BREAKPOINT {
-            USER_GATE
-        } else {
-            INTERRUPT_GATE
-        },
+        kind: if vector == BREAKPOINT { USER_GATE } else { INTERRUPT_GATE },
         offset_middle: (offset >> 16) as u16,
         offset_high: (offset >> 32) as u32,
         reserved: 0,
@@ -71,10 +67,7 @@ pub fn load() {
         base: u64,
     }
     let Some(table) = TABLE.get() else { return };
-    let pointer = Pointer {
-        limit: (size_of::<Table>() - 1) as u16,
-        base: table.0.as_ptr() as u64,
-    };
+    let pointer = Pointer { limit: (size_of::<Table>() - 1) as u16, base: table.0.as_ptr() as u64 };
     // SAFETY: the table is static and every gate leads to a stub that takes what the processor pushes.
     unsafe { asm!("lidt [{}]", in(reg) &raw const pointer, options(nostack, readonly)) };
 }
