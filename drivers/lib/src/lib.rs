@@ -8,6 +8,8 @@
 extern crate std;
 
 pub mod dma;
+#[cfg(feature = "guest")]
+pub mod granted;
 pub mod ports;
 pub mod real;
 pub mod registers;
