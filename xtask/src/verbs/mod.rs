@@ -8,6 +8,7 @@ pub mod docs;
 pub mod doctor;
 pub mod fuzz;
 pub mod image;
+pub mod new;
 pub mod qemu;
 pub mod rpc;
 pub mod sizes;
@@ -95,6 +96,12 @@ pub const VERBS: &[Verb] = &[
         run: spec_coverage::run,
     },
     Verb {
+        name: "new",
+        usage: new::USAGE,
+        help: "Make a skeleton of a driver, a server or a protocol",
+        run: new::run,
+    },
+    Verb {
         name: "docs",
         usage: docs::USAGE,
         help: "Make the reference of the code and the pages of the protocols",
@@ -174,6 +181,24 @@ mod tests {
                 verb.name
             );
             assert!(help().contains(verb.help), "{}", verb.name);
+        }
+    }
+
+    #[test]
+    fn the_documents_speak_of_verbs_and_options_that_there_are() {
+        let root = crate::workspace::root();
+        for path in ["README.md", "docs/GETTING_STARTED.md"] {
+            let text = std::fs::read_to_string(root.join(path)).expect("it is there");
+            for command in text.split("cargo xtask ").skip(1) {
+                let command = command.split(['`', '\n', '#']).next().unwrap_or_default();
+                let mut words = command.split_whitespace();
+                let name = words.next().unwrap_or_default();
+                let verb = VERBS.iter().find(|verb| verb.name == name);
+                let verb = verb.unwrap_or_else(|| panic!("{path} speaks of the verb {name:?}"));
+                for option in words.filter(|word| word.starts_with("--")) {
+                    assert!(verb.usage.contains(option), "{path}: {name} {option}");
+                }
+            }
         }
     }
 
