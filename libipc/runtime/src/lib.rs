@@ -29,6 +29,7 @@ pub mod object;
 pub mod panic;
 pub mod prelude;
 pub mod random;
+pub mod ring;
 mod reply;
 pub mod schema;
 mod space;
