@@ -14,6 +14,7 @@ pub mod bootstrap;
 pub mod byte_ring;
 pub mod bytes;
 pub mod calls;
+pub mod capsule;
 pub mod client;
 pub mod control;
 mod endpoint;
@@ -29,8 +30,8 @@ pub mod object;
 pub mod panic;
 pub mod prelude;
 pub mod random;
-pub mod ring;
 mod reply;
+pub mod ring;
 pub mod schema;
 mod space;
 #[cfg(target_os = "none")]

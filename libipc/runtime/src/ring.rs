@@ -43,7 +43,11 @@ pub const fn byte_ring_bytes(capacity: u32) -> usize {
 ///
 /// # Errors
 /// `BadHeader` if `depth` is no power of two or the memory is too small.
-pub fn format_descriptors<M: RingMemory>(memory: &M, depth: u16, incarnation: u64) -> Result<(), RingFault> {
+pub fn format_descriptors<M: RingMemory>(
+    memory: &M,
+    depth: u16,
+    incarnation: u64,
+) -> Result<(), RingFault> {
     end::format(memory, u32::from(depth), DESCRIPTOR_BYTES, incarnation)
 }
 
@@ -53,6 +57,9 @@ pub fn format_descriptors<M: RingMemory>(memory: &M, depth: u16, incarnation: u6
 /// `BadHeader` if there is no room for a byte.
 pub fn format_bytes<M: RingMemory>(memory: &M, incarnation: u64) -> Result<(), RingFault> {
     let room = memory.length().saturating_sub(HEADER_BYTES);
-    let capacity = room.checked_ilog2().map(|bits| 1u32 << bits.min(30)).ok_or(RingFault::BadHeader)?;
+    let capacity = room
+        .checked_ilog2()
+        .map(|bits| 1u32 << bits.min(30))
+        .ok_or(RingFault::BadHeader)?;
     end::format(memory, capacity, 1, incarnation)
 }

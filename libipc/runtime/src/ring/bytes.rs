@@ -16,7 +16,9 @@ impl<M: RingMemory> ByteProducer<M> {
     /// # Errors
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
-        Ok(Self { end: End::producer(memory, 1)? })
+        Ok(Self {
+            end: End::producer(memory, 1)?,
+        })
     }
 
     /// Bytes that the ring holds.
@@ -41,7 +43,11 @@ impl<M: RingMemory> ByteProducer<M> {
         for (offset, from, to) in pieces(self.end.own, self.end.capacity, count) {
             self.end.memory.write(offset, &bytes[from..to]);
         }
-        let doorbell = if count == 0 { Doorbell::NotDue } else { self.end.advance(count as u32) };
+        let doorbell = if count == 0 {
+            Doorbell::NotDue
+        } else {
+            self.end.advance(count as u32)
+        };
         Ok((count, doorbell))
     }
 
@@ -79,7 +85,9 @@ impl<M: RingMemory> ByteConsumer<M> {
     /// # Errors
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
-        Ok(Self { end: End::consumer(memory, 1)? })
+        Ok(Self {
+            end: End::consumer(memory, 1)?,
+        })
     }
 
     /// Bytes that the ring holds.
@@ -113,7 +121,11 @@ impl<M: RingMemory> ByteConsumer<M> {
     /// `BadIndex`.
     pub fn accept(&mut self, count: usize) -> Result<Doorbell, RingFault> {
         let count = count.min(self.waiting()? as usize);
-        Ok(if count == 0 { Doorbell::NotDue } else { self.end.advance(count as u32) })
+        Ok(if count == 0 {
+            Doorbell::NotDue
+        } else {
+            self.end.advance(count as u32)
+        })
     }
 
     /// Copies the next bytes out and takes them.
@@ -151,5 +163,8 @@ impl<M: RingMemory> ByteConsumer<M> {
 fn pieces(position: u32, capacity: u32, count: usize) -> [(usize, usize, usize); 2] {
     let start = (position & (capacity - 1)) as usize;
     let first = count.min(capacity as usize - start);
-    [(HEADER_BYTES + start, 0, first), (HEADER_BYTES, first, count)]
+    [
+        (HEADER_BYTES + start, 0, first),
+        (HEADER_BYTES, first, count),
+    ]
 }

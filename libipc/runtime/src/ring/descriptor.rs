@@ -28,13 +28,18 @@ impl Descriptor {
     pub fn range(&self, pool_bytes: usize) -> Result<Range<usize>, RingFault> {
         let start = self.offset as usize;
         let end = start + self.length as usize;
-        if end <= pool_bytes { Ok(start..end) } else { Err(RingFault::BadDescriptor) }
+        if end <= pool_bytes {
+            Ok(start..end)
+        } else {
+            Err(RingFault::BadDescriptor)
+        }
     }
 
     fn to_bytes(self) -> [u8; DESCRIPTOR_BYTES] {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         bytes[..4].copy_from_slice(&self.offset.to_le_bytes());
-        let length = (self.length & ((1 << LENGTH_BITS) - 1)) | (u32::from(self.flags) << LENGTH_BITS);
+        let length =
+            (self.length & ((1 << LENGTH_BITS) - 1)) | (u32::from(self.flags) << LENGTH_BITS);
         bytes[4..8].copy_from_slice(&length.to_le_bytes());
         bytes[8..].copy_from_slice(&self.cookie.to_le_bytes());
         bytes
@@ -65,7 +70,10 @@ impl<M: RingMemory> Producer<M> {
     /// # Errors
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
-        Ok(Self { end: End::producer(memory, DESCRIPTOR_BYTES)?, unseen: 0 })
+        Ok(Self {
+            end: End::producer(memory, DESCRIPTOR_BYTES)?,
+            unseen: 0,
+        })
     }
 
     /// Entries that the ring holds.
@@ -93,7 +101,10 @@ impl<M: RingMemory> Producer<M> {
             return Ok(false);
         }
         let place = self.end.own.wrapping_add(self.unseen) & (self.end.capacity - 1);
-        self.end.memory.write(HEADER_BYTES + place as usize * DESCRIPTOR_BYTES, &descriptor.to_bytes());
+        self.end.memory.write(
+            HEADER_BYTES + place as usize * DESCRIPTOR_BYTES,
+            &descriptor.to_bytes(),
+        );
         self.unseen += 1;
         Ok(true)
     }
@@ -142,7 +153,10 @@ impl<M: RingMemory> Consumer<M> {
     /// # Errors
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
-        Ok(Self { end: End::consumer(memory, DESCRIPTOR_BYTES)?, held: 0 })
+        Ok(Self {
+            end: End::consumer(memory, DESCRIPTOR_BYTES)?,
+            held: 0,
+        })
     }
 
     /// Entries that the ring holds.
@@ -168,7 +182,9 @@ impl<M: RingMemory> Consumer<M> {
         }
         let place = self.end.own.wrapping_add(self.held) & (self.end.capacity - 1);
         let mut bytes = [0; DESCRIPTOR_BYTES];
-        self.end.memory.read(HEADER_BYTES + place as usize * DESCRIPTOR_BYTES, &mut bytes);
+        self.end
+            .memory
+            .read(HEADER_BYTES + place as usize * DESCRIPTOR_BYTES, &mut bytes);
         self.held += 1;
         Ok(Some(Descriptor::from_bytes(bytes)))
     }
@@ -185,7 +201,11 @@ impl<M: RingMemory> Consumer<M> {
     pub fn release_some(&mut self, count: u32) -> Doorbell {
         let count = count.min(self.held);
         self.held -= count;
-        if count == 0 { Doorbell::NotDue } else { self.end.advance(count) }
+        if count == 0 {
+            Doorbell::NotDue
+        } else {
+            self.end.advance(count)
+        }
     }
 
     /// Asks to be woken when something comes. `false`: something is there already. Release first: what is held counts as there.

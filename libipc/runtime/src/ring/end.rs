@@ -12,8 +12,14 @@ const AT_MAGIC: usize = 0;
 const AT_VERSION: usize = 4;
 const AT_CAPACITY: usize = 8;
 const AT_INCARNATION: usize = 16;
-const PRODUCER: Line = Line { index: 64, sleeps: 68 };
-const CONSUMER: Line = Line { index: 128, sleeps: 132 };
+const PRODUCER: Line = Line {
+    index: 64,
+    sleeps: 68,
+};
+const CONSUMER: Line = Line {
+    index: 128,
+    sleeps: 132,
+};
 
 /// One end's cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,9 @@ impl fmt::Display for RingFault {
         match self {
             Self::BadHeader => f.write_str("no ring there"),
             Self::BadIndex { claimed } => write!(f, "impossible ring index {claimed}"),
-            Self::Stale { incarnation } => write!(f, "the ring belongs to incarnation {incarnation} now"),
+            Self::Stale { incarnation } => {
+                write!(f, "the ring belongs to incarnation {incarnation} now")
+            }
             Self::BadDescriptor => f.write_str("a descriptor leads out of the memory"),
         }
     }
@@ -65,7 +73,12 @@ pub enum Doorbell {
 }
 
 /// Writes a header and sets both indices to zero.
-pub(super) fn format<M: RingMemory>(memory: &M, capacity: u32, unit: usize, incarnation: u64) -> Result<(), RingFault> {
+pub(super) fn format<M: RingMemory>(
+    memory: &M,
+    capacity: u32,
+    unit: usize,
+    incarnation: u64,
+) -> Result<(), RingFault> {
     if !fits(memory, capacity, unit) {
         return Err(RingFault::BadHeader);
     }
@@ -73,7 +86,11 @@ pub(super) fn format<M: RingMemory>(memory: &M, capacity: u32, unit: usize, inca
     memory.store(AT_VERSION, VERSION, Ordering::Relaxed);
     memory.store(AT_CAPACITY, capacity, Ordering::Relaxed);
     memory.store(AT_INCARNATION, incarnation as u32, Ordering::Relaxed);
-    memory.store(AT_INCARNATION + 4, (incarnation >> 32) as u32, Ordering::Relaxed);
+    memory.store(
+        AT_INCARNATION + 4,
+        (incarnation >> 32) as u32,
+        Ordering::Relaxed,
+    );
     for line in [PRODUCER, CONSUMER] {
         memory.store(line.index, 0, Ordering::Relaxed);
         memory.store(line.sleeps, 0, Ordering::Relaxed);
@@ -83,8 +100,12 @@ pub(super) fn format<M: RingMemory>(memory: &M, capacity: u32, unit: usize, inca
 }
 
 fn fits<M: RingMemory>(memory: &M, capacity: u32, unit: usize) -> bool {
-    let bytes = (capacity as usize).checked_mul(unit).and_then(|bytes| bytes.checked_add(HEADER_BYTES));
-    capacity.is_power_of_two() && capacity <= 1 << 30 && bytes.is_some_and(|bytes| bytes <= memory.length())
+    let bytes = (capacity as usize)
+        .checked_mul(unit)
+        .and_then(|bytes| bytes.checked_add(HEADER_BYTES));
+    capacity.is_power_of_two()
+        && capacity <= 1 << 30
+        && bytes.is_some_and(|bytes| bytes <= memory.length())
 }
 
 fn incarnation<M: RingMemory>(memory: &M) -> u64 {
@@ -126,7 +147,15 @@ impl<M: RingMemory> End<M> {
         }
         let own = memory.load(ours.index, Ordering::Acquire);
         let incarnation = incarnation(&memory);
-        let end = Self { memory, capacity, own, incarnation, ours, theirs, is_producer: ours == PRODUCER };
+        let end = Self {
+            memory,
+            capacity,
+            own,
+            incarnation,
+            ours,
+            theirs,
+            is_producer: ours == PRODUCER,
+        };
         end.available()?;
         // Whoever had this end before may have died asleep.
         end.memory.store(ours.sleeps, 0, Ordering::Relaxed);
@@ -137,18 +166,27 @@ impl<M: RingMemory> End<M> {
     #[inline]
     pub fn available(&self) -> Result<u32, RingFault> {
         let theirs = self.memory.load(self.theirs.index, Ordering::Acquire);
-        let used = if self.is_producer { self.own.wrapping_sub(theirs) } else { theirs.wrapping_sub(self.own) };
+        let used = if self.is_producer {
+            self.own.wrapping_sub(theirs)
+        } else {
+            theirs.wrapping_sub(self.own)
+        };
         if used > self.capacity {
             return Err(RingFault::BadIndex { claimed: theirs });
         }
-        Ok(if self.is_producer { self.capacity - used } else { used })
+        Ok(if self.is_producer {
+            self.capacity - used
+        } else {
+            used
+        })
     }
 
     /// Moves our index by `count`, which the other end sees, and says whether it sleeps.
     #[inline]
     pub fn advance(&mut self, count: u32) -> Doorbell {
         self.own = self.own.wrapping_add(count);
-        self.memory.store(self.ours.index, self.own, Ordering::Release);
+        self.memory
+            .store(self.ours.index, self.own, Ordering::Release);
         // Either the other end sees our index before it sleeps, or we see here that it sleeps.
         self.memory.fence();
         if self.memory.load(self.theirs.sleeps, Ordering::Relaxed) == 0 {

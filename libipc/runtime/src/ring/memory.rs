@@ -33,15 +33,27 @@ impl RingPart {
     /// The part from `offset` on. `None` if it is not inside, or not aligned to 64 bytes.
     pub fn new(mapping: Arc<Mapping>, offset: usize, length: usize) -> Option<Self> {
         let end = offset.checked_add(length)?;
-        (offset.is_multiple_of(64) && end <= mapping.len()).then_some(Self { mapping, offset, length })
+        (offset.is_multiple_of(64) && end <= mapping.len()).then_some(Self {
+            mapping,
+            offset,
+            length,
+        })
     }
 
     /// The two halves of a mapping: for a ring in each direction.
     pub fn halves(mapping: Mapping) -> (Self, Self) {
         let mapping = Arc::new(mapping);
         let length = mapping.len() / 2;
-        let first = Self { mapping: mapping.clone(), offset: 0, length };
-        let second = Self { mapping, offset: length, length };
+        let first = Self {
+            mapping: mapping.clone(),
+            offset: 0,
+            length,
+        };
+        let second = Self {
+            mapping,
+            offset: length,
+            length,
+        };
         (first, second)
     }
 
@@ -58,13 +70,18 @@ impl RingMemory for RingPart {
 
     #[inline]
     fn load(&self, offset: usize, order: Ordering) -> u32 {
-        let word = self.place(offset, 4).and_then(|place| self.mapping.half_word(place));
+        let word = self
+            .place(offset, 4)
+            .and_then(|place| self.mapping.half_word(place));
         word.map_or(0, |word| word.load(order))
     }
 
     #[inline]
     fn store(&self, offset: usize, value: u32, order: Ordering) {
-        if let Some(word) = self.place(offset, 4).and_then(|place| self.mapping.half_word(place)) {
+        if let Some(word) = self
+            .place(offset, 4)
+            .and_then(|place| self.mapping.half_word(place))
+        {
             word.store(value, order);
         }
     }
@@ -75,7 +92,9 @@ impl RingMemory for RingPart {
 
     #[inline]
     fn read(&self, offset: usize, into: &mut [u8]) {
-        let is_read = self.place(offset, into.len()).is_some_and(|place| self.mapping.read(place, into));
+        let is_read = self
+            .place(offset, into.len())
+            .is_some_and(|place| self.mapping.read(place, into));
         if !is_read {
             into.fill(0);
         }
@@ -84,6 +103,8 @@ impl RingMemory for RingPart {
     #[inline]
     fn write(&self, offset: usize, from: &[u8]) {
         // Outside of the ring nothing is written; the ends checked that they stay inside.
-        let _ = self.place(offset, from.len()).is_some_and(|place| self.mapping.write(place, from));
+        let _ = self
+            .place(offset, from.len())
+            .is_some_and(|place| self.mapping.write(place, from));
     }
 }

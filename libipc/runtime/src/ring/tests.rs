@@ -17,11 +17,20 @@ fn part(bytes: usize) -> RingPart {
 fn descriptors(depth: u16) -> (Producer<RingPart>, Consumer<RingPart>, RingPart) {
     let part = part(ring_bytes(depth));
     format_descriptors(&part, depth, 7).unwrap();
-    (Producer::attach(part.clone()).unwrap(), Consumer::attach(part.clone()).unwrap(), part)
+    (
+        Producer::attach(part.clone()).unwrap(),
+        Consumer::attach(part.clone()).unwrap(),
+        part,
+    )
 }
 
 fn numbered(cookie: u64) -> Descriptor {
-    Descriptor { offset: cookie as u32 * 2048, length: 60, flags: 1, cookie }
+    Descriptor {
+        offset: cookie as u32 * 2048,
+        length: 60,
+        flags: 1,
+        cookie,
+    }
 }
 
 #[test]
@@ -84,25 +93,46 @@ fn a_ring_made_anew_is_noticed() {
     let (producer, _, part) = descriptors(4);
     assert_eq!(producer.check_current(), Ok(()));
     format_descriptors(&part, 4, 8).unwrap();
-    assert_eq!(producer.check_current(), Err(RingFault::Stale { incarnation: 8 }));
+    assert_eq!(
+        producer.check_current(),
+        Err(RingFault::Stale { incarnation: 8 })
+    );
 }
 
 #[test]
 fn memory_that_is_no_ring_is_refused() {
-    assert_eq!(Consumer::attach(part(4096)).err(), Some(RingFault::BadHeader));
-    assert_eq!(format_descriptors(&part(4096), 3, 1), Err(RingFault::BadHeader), "no power of two");
+    assert_eq!(
+        Consumer::attach(part(4096)).err(),
+        Some(RingFault::BadHeader)
+    );
+    assert_eq!(
+        format_descriptors(&part(4096), 3, 1),
+        Err(RingFault::BadHeader),
+        "no power of two"
+    );
     let (_, _, part) = descriptors(4);
     part.store(8, 1 << 20, Ordering::Relaxed);
-    assert_eq!(Consumer::attach(part).err(), Some(RingFault::BadHeader), "larger than its memory");
+    assert_eq!(
+        Consumer::attach(part).err(),
+        Some(RingFault::BadHeader),
+        "larger than its memory"
+    );
 }
 
 #[test]
 fn a_descriptor_out_of_the_pool_is_a_fault() {
-    let far = Descriptor { offset: u32::MAX, length: 1 << 23, ..Descriptor::default() };
+    let far = Descriptor {
+        offset: u32::MAX,
+        length: 1 << 23,
+        ..Descriptor::default()
+    };
     assert_eq!(far.range(1 << 20), Err(RingFault::BadDescriptor));
     assert_eq!(numbered(1).range(4096), Ok(2048..2108));
     let (mut producer, _, _) = descriptors(4);
-    let long = Descriptor { length: 1 << 24, ..Descriptor::default() };
+    let long = Descriptor {
+        length: 1 << 24,
+        ..Descriptor::default()
+    };
     assert_eq!(producer.push(long), Err(RingFault::BadDescriptor));
 }
 
@@ -168,7 +198,9 @@ mod every_interleaving {
     impl Memory {
         fn new(depth: u16) -> Self {
             let words = WORDS.iter().map(|_| AtomicU32::new(0)).collect();
-            let places = (0..depth).map(|_| UnsafeCell::new([0; DESCRIPTOR_BYTES])).collect();
+            let places = (0..depth)
+                .map(|_| UnsafeCell::new([0; DESCRIPTOR_BYTES]))
+                .collect();
             Self(Arc::new(Shared { words, places }))
         }
 
