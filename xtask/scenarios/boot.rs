@@ -113,7 +113,7 @@ fn too_little_memory() -> Result<()> {
     )?;
     guest
         .serial
-        .expect("MiB of memory", Deadline::after_seconds(BOOT_SECONDS))
+        .expect("MiB are needed", Deadline::after_seconds(BOOT_SECONDS))
         .map(drop)
 }
 
@@ -127,7 +127,10 @@ fn missing_image() -> Result<()> {
     let mut guest = Guest::start_with("no-image", Options::default(), &files)?;
     guest
         .serial
-        .expect("boot image", Deadline::after_seconds(BOOT_SECONDS))
+        .expect(
+            "there is no boot image",
+            Deadline::after_seconds(BOOT_SECONDS),
+        )
         .map(drop)
 }
 
@@ -136,7 +139,10 @@ fn damaged_image() -> Result<()> {
     let mut guest = Guest::start_with("damaged-image", Options::default(), &files)?;
     guest
         .serial
-        .expect("boot image", Deadline::after_seconds(BOOT_SECONDS))
+        .expect(
+            "the boot image's directory is damaged",
+            Deadline::after_seconds(BOOT_SECONDS),
+        )
         .map(drop)
 }
 

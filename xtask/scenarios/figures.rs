@@ -3,6 +3,8 @@
 use crate::Scenario;
 use crate::support::expect_equal;
 use anyhow::{Context, Result, bail};
+use std::sync::OnceLock;
+use xtask::figures::Figures;
 use xtask::guest_image::BootFiles;
 use xtask::verbs::bench;
 
@@ -21,22 +23,27 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// One run, shared by the scenarios.
+fn measured() -> Result<Figures> {
+    static MEASURED: OnceLock<Figures> = OnceLock::new();
+    if let Some(figures) = MEASURED.get() {
+        return Ok(figures.clone());
+    }
+    let figures = bench::measure(&BootFiles::built())?;
+    Ok(MEASURED.get_or_init(|| figures).clone())
+}
+
 fn repeat() -> Result<()> {
-    let files = BootFiles::built();
-    let first = bench::measure(&files)?;
-    expect_equal(
-        "the second run",
-        bench::measure(&files)?.to_table(),
-        first.to_table(),
-    )
+    let again = bench::measure(&BootFiles::built())?;
+    expect_equal("the second run", again.to_table(), measured()?.to_table())
 }
 
 fn committed() -> Result<()> {
-    bench::check(&bench::measure(&BootFiles::built())?)
+    bench::check(&measured()?)
 }
 
 fn budgets() -> Result<()> {
-    let figures = bench::measure(&BootFiles::built())?;
+    let figures = measured()?;
     for (name, budget) in [("pebble_echo", 2_000_000), ("boot_to_prompt", 200_000_000)] {
         let figure = figures
             .get(name)

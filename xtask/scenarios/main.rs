@@ -75,7 +75,7 @@ fn run(scenario: &Scenario) -> bool {
         }
         Err(error) => {
             println!(
-                "{error:?}\ntest {} ... FAILED ({seconds:.1} s)",
+                "{error:#}\ntest {} ... FAILED ({seconds:.1} s)",
                 scenario.name
             );
             false
