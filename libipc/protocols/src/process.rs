@@ -139,12 +139,25 @@ pub struct SpawnRequest {
     pub cwd: String,
     /// Its limits.
     pub limits: Limits,
-    /// Its group: `None` the parent's, 0 a new one.
+    /// Its group, from `new_group`; `None`: its parent's.
     pub group: Option<Pid>,
     /// Program text to run in place of the file at `program`.
     pub source: Option<String>,
     /// The modules (families) it gets; `None`: all that its parent has.
     pub modules: Option<Vec<String>>,
+}
+
+/// What a program reads from and writes to.
+#[message]
+pub struct Streams {
+    /// Standard input.
+    pub input: Handle<Connection>,
+    /// Standard output.
+    pub output: Handle<Connection>,
+    /// Error output.
+    pub error: Handle<Connection>,
+    /// The controlling terminal.
+    pub terminal: Option<Handle<Connection>>,
 }
 
 /// Errors of processes.
@@ -172,8 +185,11 @@ pub enum Error {
 /// See the module.
 #[protocol(name = "process", version = 1)]
 pub trait Process {
-    /// Starts a program with three standard streams (Connections that speak `stream`; stdin may be a `terminal`).
-    fn spawn(&mut self, request: SpawnRequest, stdin: Handle<Connection>, stdout: Handle<Connection>, stderr: Handle<Connection>) -> Result<Pid, Error>;
+    /// Starts a program with three standard streams (Connections that speak `stream`) and, if it has one, its terminal (speaks `terminal`).
+    fn spawn(&mut self, request: SpawnRequest, streams: Streams) -> Result<Pid, Error>;
+
+    /// Reserves a number for a new process group, to give to `spawn` and to the terminal.
+    fn new_group(&mut self) -> Result<Pid, Error>;
 
     /// Waits for the end of a process; it can be asked again for a while (10 minutes, 1,024 processes).
     #[idempotent]

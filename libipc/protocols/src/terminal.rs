@@ -1,6 +1,6 @@
 //! A terminal as the foreground program sees it, beyond the bytes of [`stream`](crate::stream): lines, keys, modes, size, and who is in front.
 //!
-//! Served by ttyd on the same Connections as `stream`.
+//! Served by ttyd.
 
 use libipc::prelude::*;
 
@@ -61,6 +61,17 @@ pub struct Key {
     pub name: String,
 }
 
+/// Connections of one process to a terminal.
+#[message]
+pub struct Opened {
+    /// Speaks `stream`: standard input and output.
+    pub output: Handle<Connection>,
+    /// Speaks `stream`: the error output.
+    pub error: Handle<Connection>,
+    /// Speaks `terminal`.
+    pub terminal: Handle<Connection>,
+}
+
 /// Errors of terminals.
 #[message]
 pub enum Error {
@@ -79,7 +90,7 @@ pub enum Error {
 /// See the module.
 #[protocol(name = "terminal", version = 1)]
 pub trait Terminal {
-    /// Writes `prompt`, then gives the next line that was typed. `after` is the number of the last line the caller has (0: none). With `completions` ttyd completes words from that list on TAB; `history` allows the arrow keys to bring back earlier lines of this reader.
+    /// Writes `prompt`, then gives the next line that was typed. `after` is the number of the last line the caller has (0: none). `history` allows the arrow keys to bring back earlier lines of this reader.
     #[idempotent]
     #[deferred]
     fn read_line(&mut self, prompt: String, after: u64, history: bool) -> Result<Line, Error>;
@@ -110,7 +121,8 @@ pub trait Terminal {
     #[deferred]
     fn next_signal(&mut self, after: u64) -> Result<(u64, u32, Signal), Error>;
 
-    /// Makes a further Connection to this terminal for a process of `group`.
+    /// Makes Connections to this terminal for a process of `group`: two that speak `stream` (one for standard input and output, one for the error output) and one that speaks `terminal`.
+    /// Only procd and the session leader may; what procd opens leads the session.
     #[idempotent]
-    fn open(&mut self, group: u32) -> Result<Handle<Connection>, Error>;
+    fn open(&mut self, group: u32) -> Result<Opened, Error>;
 }
