@@ -17,5 +17,6 @@ pub mod native;
 pub mod symbol;
 pub mod syntax;
 pub mod system;
+pub mod tools;
 pub mod value;
 mod vm;

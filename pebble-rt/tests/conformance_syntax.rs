@@ -1,6 +1,7 @@
 //! Every conformance program is read, or refused with exactly the message that it expects.
 
 use pebble_rt::syntax::parse;
+use pebble_rt::tools::format;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,35 @@ fn programs(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    programs(&root.join("conformance"), &mut found);
+    let system = root.join("system");
+    if system.is_dir() {
+        programs(&system, &mut found);
+    }
+    found
+}
+
+#[test]
+fn formatting_keeps_every_programs_meaning() {
+    for path in sources() {
+        let source = fs::read_to_string(&path).expect("a program is text");
+        let Ok(before) = parse(&source) else { continue };
+        let formatted = format(&source).expect("what parses can be formatted");
+        let after = parse(&formatted)
+            .unwrap_or_else(|error| panic!("{}: {error}\n{formatted}", path.display()));
+        assert!(
+            format!("{before:?}") == format!("{after:?}"),
+            "{}: the meaning changed\n{formatted}",
+            path.display()
+        );
+        let again = format(&formatted).expect("what was formatted can be formatted");
+        assert_eq!(again, formatted, "{}: formatting twice", path.display());
+    }
+}
+
 #[test]
 fn conformance_programs_parse_or_fail_as_they_say() {
     let mut found = Vec::new();
@@ -23,7 +53,7 @@ fn conformance_programs_parse_or_fail_as_they_say() {
         &mut found,
     );
     let mut report = String::new();
-    for path in &found {
+    for path in &sources() {
         let source = fs::read_to_string(path).expect("a program is text");
         let Err(error) = parse(&source) else { continue };
         let label = path

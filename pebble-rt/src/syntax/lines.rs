@@ -40,7 +40,17 @@ impl LogicalLine<'_> {
         }
     }
 
-    fn source_offset(&self, offset: usize) -> u32 {
+    /// True when a physical line of the source begins at this offset of the text, the first one excepted.
+    pub(crate) fn begins_part(&self, offset: usize) -> bool {
+        offset > 0
+            && self
+                .parts
+                .binary_search_by_key(&offset, |part| part.in_text)
+                .is_ok()
+    }
+
+    /// The place in the source of an offset of the text.
+    pub(crate) fn source_offset(&self, offset: usize) -> u32 {
         let index = self
             .parts
             .partition_point(|part| part.in_text <= offset)

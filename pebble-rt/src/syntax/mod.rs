@@ -6,8 +6,8 @@
 
 pub mod ast;
 mod error;
-mod lexer;
-mod lines;
+pub(crate) mod lexer;
+pub(crate) mod lines;
 mod parser;
 mod source;
 mod strings;
