@@ -212,7 +212,7 @@ fn cargo_for(target: Target, action: Action) -> Result<Command> {
 
 fn finish(mut command: Command, action: Action) -> Result<()> {
     if action == Action::Lint {
-        command.args(["--", "--deny", "warnings"]);
+        command.args(["--keep-going", "--", "--deny", "warnings"]);
     }
     run(&mut command)
 }

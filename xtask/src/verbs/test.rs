@@ -116,6 +116,7 @@ fn style(tally: &mut Tally) {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                "--keep-going",
                 "--",
                 "--deny",
                 "warnings",
