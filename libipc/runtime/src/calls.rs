@@ -308,19 +308,15 @@ impl<T, E> Pending<T, E> {
         self.id
     }
 
-    /// Takes the answer. If `completed` is another call, it is handed back together with this value.
+    /// Takes the answer out of the end of this call: the one whose [`id`](Completed::id) is [`self.id()`](Self::id). The end of another call is no answer.
     ///
     /// # Errors
-    /// In the inner result: the method's error, or what became of the call.
-    #[allow(clippy::type_complexity, reason = "both halves come back")]
-    pub fn finish(
-        self,
-        completed: Completed,
-    ) -> Result<Result<T, CallError<E>>, (Self, Completed)> {
+    /// The method's error, or what became of the call.
+    pub fn finish(self, completed: Completed) -> Result<T, CallError<E>> {
         if completed.id != self.id {
-            return Err((self, completed));
+            return Err(CallError::Failed(Failure::BadReply));
         }
-        Ok(completed.read(self.decode))
+        completed.read(self.decode)
     }
 }
 

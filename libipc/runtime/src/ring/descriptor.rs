@@ -176,7 +176,7 @@ impl<M: RingMemory> Consumer<M> {
     ///
     /// # Errors
     /// `BadIndex`.
-    pub fn next(&mut self) -> Result<Option<Descriptor>, RingFault> {
+    pub fn read(&mut self) -> Result<Option<Descriptor>, RingFault> {
         if self.waiting()? == 0 {
             return Ok(None);
         }

@@ -40,9 +40,9 @@ fn a_full_ring_refuses_until_something_was_released() {
         assert_eq!(producer.push(numbered(cookie)), Ok(true));
     }
     assert_eq!(producer.push(numbered(4)), Ok(false));
-    assert_eq!(consumer.next(), Ok(None), "nothing was published");
+    assert_eq!(consumer.read(), Ok(None), "nothing was published");
     let _ = producer.publish();
-    assert_eq!(consumer.next(), Ok(Some(numbered(0))));
+    assert_eq!(consumer.read(), Ok(Some(numbered(0))));
     assert_eq!(producer.room(), Ok(0), "what is held is still in the ring");
     let _ = consumer.release();
     assert_eq!(producer.push(numbered(4)), Ok(true));
@@ -55,13 +55,13 @@ fn a_consumer_that_dies_leaves_what_it_had_not_released() {
         producer.push(numbered(cookie)).unwrap();
     }
     let _ = producer.publish();
-    consumer.next().unwrap();
-    consumer.next().unwrap();
+    consumer.read().unwrap();
+    consumer.read().unwrap();
     let _ = consumer.release_some(1);
     drop(consumer);
     let mut successor = Consumer::attach(part).unwrap();
-    assert_eq!(successor.next(), Ok(Some(numbered(1))));
-    assert_eq!(successor.next(), Ok(Some(numbered(2))));
+    assert_eq!(successor.read(), Ok(Some(numbered(1))));
+    assert_eq!(successor.read(), Ok(Some(numbered(2))));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn the_doorbell_is_due_only_when_the_other_end_sleeps() {
     producer.push(numbered(0)).unwrap();
     assert_eq!(producer.publish(), Doorbell::NotDue);
     assert_eq!(consumer.sleep(), Ok(false), "there is something to read");
-    consumer.next().unwrap();
+    consumer.read().unwrap();
     let _ = consumer.release();
     assert_eq!(consumer.sleep(), Ok(true));
     producer.push(numbered(1)).unwrap();
@@ -83,7 +83,7 @@ fn the_doorbell_is_due_only_when_the_other_end_sleeps() {
 fn an_index_that_cannot_be_is_a_fault_and_changes_nothing() {
     let (producer, mut consumer, part) = descriptors(4);
     part.store(64, 5, Ordering::Release);
-    assert_eq!(consumer.next(), Err(RingFault::BadIndex { claimed: 5 }));
+    assert_eq!(consumer.read(), Err(RingFault::BadIndex { claimed: 5 }));
     part.store(128, 1, Ordering::Release);
     assert_eq!(producer.room(), Err(RingFault::BadIndex { claimed: 1 }));
 }
@@ -167,7 +167,7 @@ proptest! {
             part.store(word * 4, value, Ordering::Relaxed);
             let _ = producer.push(numbered(1));
             let _ = producer.publish();
-            let _ = consumer.next().map(|found| found.map(|descriptor| descriptor.range(4096)));
+            let _ = consumer.read().map(|found| found.map(|descriptor| descriptor.range(4096)));
             let _ = consumer.release();
             let _ = consumer.sleep();
             let _ = Consumer::attach(part.clone());
@@ -259,7 +259,7 @@ mod every_interleaving {
             });
             let mut expected = 0;
             while expected < 3 {
-                match consumer.next().unwrap() {
+                match consumer.read().unwrap() {
                     Some(descriptor) => {
                         assert_eq!(descriptor, numbered(expected));
                         expected += 1;
