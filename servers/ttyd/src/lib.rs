@@ -8,3 +8,4 @@ extern crate alloc;
 
 pub mod keys;
 pub mod line;
+pub mod terminal;
