@@ -57,7 +57,7 @@ impl Rings {
         };
         rings
             .serial
-            .attach(memory, rings.doorbell.duplicate()?, Deadline::after_ms(PATIENCE_MS))
+            .attach(Deadline::after_ms(PATIENCE_MS), &memory, &rings.doorbell)
             .map_err(|error| StartError::Other(alloc::format!("the serial driver does not take the rings: {error}")))?;
         Ok(rings)
     }
