@@ -99,9 +99,19 @@ impl<'text> Spacing<'text> {
             Symbol::LeftParen | Symbol::LeftSquare | Symbol::LeftBrace => {
                 self.is_blank_after(previous)
             }
+            // `return=1` sets a variable, `return = 1` is a statement with a syntax error.
+            Symbol::Assign | Symbol::AugmentedAssign if self.is_leading_keyword(previous) => {
+                previous.end < next.start
+            }
             Symbol::Assign => self.is_statement_level(),
             _ => self.ends_operand || self.is_blank_after(previous),
         }
+    }
+
+    /// True for the first word of a line if it would be a keyword before a blank.
+    fn is_leading_keyword(&self, token: Token) -> bool {
+        token.start == 0
+            && (self.is_one_of(token, &STATEMENT_WORDS) || self.is_one_of(token, &EITHER_WORDS))
     }
 
     fn is_one_of(&self, token: Token, words: &[&str]) -> bool {

@@ -123,3 +123,12 @@ fn an_empty_program_stays_empty() {
 fn a_program_that_does_not_parse_is_refused() {
     assert!(format("x = = 1").is_err());
 }
+
+#[test]
+fn a_keyword_that_is_assigned_to_stays_a_name() {
+    for source in ["return=1\n", "print=2\n", "raise+=3\n"] {
+        let formatted = format(source).expect("it parses");
+        let meaning = |text| alloc::format!("{:?}", parse(text).expect("it parses"));
+        assert_eq!(meaning(source), meaning(&formatted), "{formatted}");
+    }
+}
