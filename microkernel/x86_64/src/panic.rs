@@ -27,47 +27,46 @@ const SYMBOL_LENGTH: usize = 16;
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 static SYMBOLS: Once<&'static [u8]> = Once::new();
 
-/// The registers of a kernel that faulted, as `trap::entry` pushes them.
-#[derive(Debug)]
+/// What an exception of the kernel finds on the stack, lowest address first.
 #[repr(C)]
-#[allow(missing_docs, reason = "the names are the processor's")]
-pub struct KernelFrame {
-    pub rax: u64,
-    pub rbx: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub rbp: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
-    pub r15: u64,
+pub struct ExceptionFrame {
+    /// Which exception.
     pub vector: u64,
-    pub error_code: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub rflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
+    error_code: u64,
+    rip: u64,
+    cs: u64,
+    rflags: u64,
+    rsp: u64,
+    ss: u64,
 }
 
-/// What an exception with a stack of its own finds there.
-#[derive(Debug)]
+/// The same below the registers, as `trap::entry` pushes them.
 #[repr(C)]
-#[allow(missing_docs, reason = "the names are the processor's")]
-pub struct UnmaskableFrame {
-    pub vector: u64,
-    pub error_code: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub rflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
+pub struct KernelFrame {
+    registers: [u64; REGISTERS.len()],
+    exception: ExceptionFrame,
+}
+
+/// The order in which `trap::entry` pushes registers.
+const REGISTERS: [&str; 15] =
+    ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+const RBP: usize = 6;
+
+impl fmt::Display for ExceptionFrame {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: reading the two registers has no effect.
+        let (address, root) = unsafe { (cr2(), cr3()) };
+        let Self { vector, error_code, rip, cs, rflags, rsp, ss } = self;
+        write!(out, "vector {vector}, error code {error_code:#x}, cr2 {address:#x}, cr3 {root:#x}\n  rip {rip:#x}, ")?;
+        write!(out, "cs {cs:#x}, rflags {rflags:#x}, rsp {rsp:#x}, ss {ss:#x}")
+    }
+}
+
+impl fmt::Display for KernelFrame {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}\n ", self.exception)?;
+        REGISTERS.iter().zip(&self.registers).try_for_each(|(name, value)| write!(out, " {name} {value:#x}"))
+    }
 }
 
 /// Gives backtraces names: the table is the boot image's (`abi::image::EntryKind::KernelSymbols`).
@@ -98,16 +97,12 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 /// The kernel faulted.
 pub fn kernel_exception(frame: &KernelFrame) -> ! {
-    // SAFETY: reading the two registers has no effect.
-    let (address, root) = unsafe { (cr2(), cr3()) };
-    stop(format_args!("exception in the kernel: cr2 {address:#x}, cr3 {root:#x}, {frame:#x?}"), frame.rip, frame.rbp)
+    stop(format_args!("exception in the kernel: {frame}"), frame.exception.rip, frame.registers[RBP])
 }
 
 /// Something came that nothing can go on after.
-pub fn unmaskable(frame: &UnmaskableFrame, what: &str) -> ! {
-    // SAFETY: reading CR2 has no effect.
-    let address = unsafe { cr2() };
-    stop(format_args!("{what}: cr2 {address:#x}, {frame:#x?}"), frame.rip, 0)
+pub fn unmaskable(frame: &ExceptionFrame, what: &str) -> ! {
+    stop(format_args!("{what}: {frame}"), frame.rip, 0)
 }
 
 /// Stops everything with a message and a backtrace that starts at `rip` and the stack frame `frame`.
