@@ -1,7 +1,7 @@
 //! [`Machine`] for x86-64: one value in each CPU's area.
 
 use crate::apic::{io, local as apic};
-use crate::cpu::clock::{self, Ratio};
+use crate::cpu::clock;
 use crate::cpu::local::CpuLocal;
 use crate::cpu::random;
 use crate::cpu::segments::PortAccess;
@@ -17,6 +17,7 @@ use kernel_core::machine::{
     CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess, PortRange,
     WORDS_PER_FRAME,
 };
+use kernel_x86_64::ratio::Ratio;
 use zerocopy::FromBytes;
 
 /// The top table with the kernel's half; active before the first address space is.

@@ -9,6 +9,7 @@ use core::arch::asm;
 use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
+use kernel_x86_64::symbols::lookup;
 use spin::Once;
 use x86::controlregs::{cr2, cr3};
 use x86::io::{outb, outl};
@@ -21,8 +22,6 @@ const EXIT_PANIC: u32 = 0x10;
 const RESET_CONTROL: u16 = 0xcf9;
 const KEYBOARD_COMMAND: u16 = 0x64;
 const MAX_FRAMES: usize = 32;
-/// Bytes of an entry of the symbol table: address, offset of the name, length of the name.
-const SYMBOL_LENGTH: usize = 16;
 
 static IS_STOPPING: AtomicBool = AtomicBool::new(false);
 static SYMBOLS: Once<&'static [u8]> = Once::new();
@@ -189,19 +188,4 @@ impl fmt::Display for Symbol {
             None => write!(out, "{:#x}", self.0),
         }
     }
-}
-
-/// The function that holds `address`, and how far in.
-fn lookup(table: &'static [u8], address: u64) -> Option<(&'static str, u64)> {
-    let (count, rest) = table.split_first_chunk::<8>()?;
-    let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
-    let (records, names) = rest.split_at_checked(count.checked_mul(SYMBOL_LENGTH)?)?;
-    let (records, _) = records.as_chunks::<SYMBOL_LENGTH>();
-    let start_of =
-        |record: &[u8; SYMBOL_LENGTH]| u64::from_le_bytes(*record.first_chunk().expect("a record has 16 bytes"));
-    let record = records.get(records.partition_point(|record| start_of(record) <= address).checked_sub(1)?)?;
-    let number = |at: usize| Some(u32::from_le_bytes(*record.get(at..)?.first_chunk()?) as usize);
-    let (offset, length) = (number(8)?, number(12)?);
-    let name = names.get(offset..offset.checked_add(length)?)?;
-    Some((core::str::from_utf8(name).ok()?, address - start_of(record)))
 }

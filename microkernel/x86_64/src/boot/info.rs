@@ -1,13 +1,14 @@
 //! The two pages that tell user space about the machine: the time page and init's `BootInfo`.
 
 use super::Found;
-use crate::cpu::clock::{Frequencies, Ratio};
+use crate::cpu::clock::Frequencies;
 use crate::cpu::random;
 use crate::paging::direct;
 use crate::smp;
 use abi::boot::BootInfo;
 use abi::layout::{PAGE_SIZE, TimePage};
 use core::ops::Range;
+use kernel_x86_64::ratio::Ratio;
 
 /// Fills the time page.
 pub fn write_time_page(physical: u64, counter_at_boot: u64, frequencies: Frequencies) {
@@ -47,7 +48,7 @@ pub fn write_boot_info(found: &Found, firmware: &Range<u64>, has_iommu: bool) {
     };
     info.config_windows[..found.acpi.config_windows.len()].copy_from_slice(&found.acpi.config_windows);
     info.overrides[..found.acpi.overrides.len()].copy_from_slice(&found.acpi.overrides);
-    info.command_line[..found.command_line.len()].copy_from_slice(found.command_line);
+    info.command_line[..found.command_line.len()].copy_from_slice(&found.command_line);
     write(found.boot_info, info);
 }
 

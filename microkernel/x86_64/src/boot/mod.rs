@@ -1,29 +1,27 @@
 //! From the loader's word to a running core: finding the machine's memory, tables and processors, building the kernel's own
 //! address space, and handing everything to the core. See `docs/kernel/boot.md`.
 
-pub mod acpi;
 mod entry;
 mod image;
 mod info;
-pub mod memory_map;
-mod pvh;
 
 use crate::apic::{io, legacy, local as apic};
-use crate::cpu::clock::{self, Frequencies, Ratio};
+use crate::cpu::clock::{self, Frequencies};
 use crate::cpu::local::CpuLocal;
 use crate::cpu::{features, random};
 use crate::paging::kernel_map::{KernelMap, NoBootMemory};
 use crate::paging::{direct, layout, stacks};
 use crate::{debug_uart, iommu, machine, panic, say, smp, trap};
 use abi::layout::MAX_CPUS;
-use acpi::Acpi;
 use core::arch::asm;
 use core::ops::Range;
 use heapless::Vec;
 use kernel_core::BootError;
 use kernel_core::machine::{BootFacts, Frame, FrameRange};
-use memory_map::MemoryMap;
-use pvh::Loaded;
+use kernel_x86_64::firmware::acpi::Acpi;
+use kernel_x86_64::firmware::memory_map::MemoryMap;
+use kernel_x86_64::firmware::start_info::{self, CommandLine, Loaded};
+use kernel_x86_64::ratio::Ratio;
 use spin::Once;
 
 const PAGE: u64 = abi::layout::PAGE_SIZE as u64;
@@ -40,7 +38,7 @@ struct Found {
     acpi: Acpi,
     image: Range<u64>,
     rsdp: u64,
-    command_line: &'static [u8],
+    command_line: CommandLine,
     io_apic_bases: Vec<(u64, u32), { abi::boot::MAX_IO_APICS }>,
     root: u64,
     trampoline: u64,
@@ -58,12 +56,13 @@ extern "C" fn start(start_info: u64) -> ! {
     if let Err(missing) = features::check() {
         panic::refuse(format_args!("the processor lacks {}", missing.0));
     }
-    // SAFETY: this is the loader's address, and no memory is in use yet.
-    let loaded = match unsafe { pvh::read(start_info) } {
+    // SAFETY: the boot tables map what lies below 4 GiB, where the loader and firmware put their tables, and nobody writes them.
+    let firmware = unsafe { direct::FirmwareMemory::new() };
+    let loaded = match start_info::read(&firmware, start_info) {
         Ok(loaded) => loaded,
         Err(error) => panic::refuse(format_args!("the loader's start information is unusable: {error:?}")),
     };
-    let found = match find(loaded) {
+    let found = match find(&firmware, loaded) {
         Ok(found) => FOUND.call_once(|| found),
         Err(NoBootMemory) => {
             panic::refuse(format_args!("there is too little memory; {} MiB are needed", needed_mebibytes(0)))
@@ -87,7 +86,7 @@ extern "C" fn start(start_info: u64) -> ! {
 }
 
 /// Finds what there is, and builds the kernel's address space.
-fn find(loaded: Loaded) -> Result<Found, NoBootMemory> {
+fn find(firmware: &direct::FirmwareMemory, loaded: Loaded) -> Result<Found, NoBootMemory> {
     let Some(image) = loaded.image else {
         panic::refuse(format_args!("there is no boot image: give one to QEMU with -initrd"));
     };
@@ -99,8 +98,7 @@ fn find(loaded: Loaded) -> Result<Found, NoBootMemory> {
         let needed = needed_mebibytes(image.end - image.start);
         panic::refuse(format_args!("{} MiB of memory are too little; {needed} MiB are needed", usable / MEBIBYTE));
     }
-    // SAFETY: the boot tables map what lies below 4 GiB, where firmware puts its tables, and nobody writes them.
-    let acpi = loaded.rsdp.map(|rsdp| unsafe { Acpi::read(rsdp) }).unwrap_or_default();
+    let acpi = loaded.rsdp.map(|rsdp| Acpi::read(firmware, rsdp)).unwrap_or_default();
 
     let mut free = loaded.memory.clone();
     free.reserve(layout::kernel_physical_range());

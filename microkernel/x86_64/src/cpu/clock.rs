@@ -4,6 +4,7 @@
 //! power-management timer, or against channel 2 of the interval timer where there is none.
 
 use core::hint::spin_loop;
+use kernel_x86_64::ratio::Ratio;
 use x86::cpuid::CpuId;
 use x86::io::{inb, inl, outb};
 use x86::time::rdtsc;
@@ -23,7 +24,6 @@ const PIT_COMMAND: u16 = 0x43;
 const PIT_GATE: u16 = 0x61;
 /// Readings of a timer that is not there must end.
 const PATIENCE: u32 = 50_000_000;
-const NANOSECONDS: u64 = 1_000_000_000;
 
 /// The two frequencies, in ticks a second.
 #[derive(Clone, Copy, Debug)]
@@ -132,28 +132,6 @@ fn against_interval_timer(timer_count: impl Fn() -> u32) -> Result<Sample, NoTim
         }
     }
     Err(NoTimer)
-}
-
-/// A factor in 2^-32 that turns ticks of one frequency into ticks of another.
-#[derive(Clone, Copy, Debug)]
-pub struct Ratio(pub u64);
-
-impl Ratio {
-    /// Nanoseconds per tick of a clock.
-    pub fn to_nanoseconds(frequency: u64) -> Self {
-        Self(((u128::from(NANOSECONDS) << 32) / u128::from(frequency.max(1))) as u64)
-    }
-
-    /// Ticks of a clock per nanosecond.
-    pub fn from_nanoseconds(frequency: u64) -> Self {
-        Self(((u128::from(frequency) << 32) / u128::from(NANOSECONDS)) as u64)
-    }
-
-    /// `ticks` times the factor.
-    #[inline]
-    pub fn apply(self, ticks: u64) -> u64 {
-        ((u128::from(ticks) * u128::from(self.0)) >> 32) as u64
-    }
 }
 
 /// Waits, in PAUSEs, until so many nanoseconds have passed.

@@ -2,7 +2,7 @@
 
 use super::layout::{BOOT_LIMIT, DIRECT_BASE};
 use core::sync::atomic::{AtomicU64, Ordering};
-use zerocopy::{FromBytes, Immutable, KnownLayout};
+use kernel_x86_64::firmware::PhysicalMemory;
 
 /// The first physical address that the direct map does not reach.
 static LIMIT: AtomicU64 = AtomicU64::new(BOOT_LIMIT);
@@ -31,12 +31,22 @@ pub unsafe fn bytes(physical: u64, length: u64) -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts(start, length as usize) })
 }
 
-/// A copy of a structure in such memory.
-///
-/// # Safety
-/// As for [`bytes`].
-pub unsafe fn read<T: FromBytes + KnownLayout + Immutable>(physical: u64) -> Option<T> {
-    // SAFETY: passed on to the caller.
-    let bytes = unsafe { bytes(physical, size_of::<T>() as u64) }?;
-    T::read_from_bytes(bytes).ok()
+/// The firmware's tables and the loader's structures, as long as nobody writes them.
+pub struct FirmwareMemory(());
+
+impl FirmwareMemory {
+    /// Access to what firmware and loader left in memory.
+    ///
+    /// # Safety
+    /// Nobody writes the memory that is read through the value, or through what is read through it.
+    pub unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+impl PhysicalMemory for FirmwareMemory {
+    fn bytes(&self, address: u64, length: u64) -> Option<&[u8]> {
+        // SAFETY: `new`'s caller vouches for it.
+        unsafe { bytes(address, length) }
+    }
 }

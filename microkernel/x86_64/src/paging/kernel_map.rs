@@ -5,9 +5,9 @@
 
 use super::layout::{self, DEVICE_BASE, DIRECT_BASE, DIRECT_LIMIT, STACK_BASE};
 use super::table::{Entry, Flags, LARGE_PAGE, Table, index};
-use crate::boot::memory_map::MemoryMap;
 use abi::layout::PAGE_SIZE;
 use core::ops::Range;
+use kernel_x86_64::firmware::memory_map::MemoryMap;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 const DATA: Flags = Flags::PRESENT.union(Flags::WRITABLE).union(Flags::GLOBAL).union(Flags::NO_EXECUTE);

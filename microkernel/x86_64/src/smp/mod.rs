@@ -3,10 +3,11 @@
 mod trampoline;
 
 use crate::apic::local as apic;
-use crate::cpu::clock::{self, Ratio};
+use crate::cpu::clock;
 use abi::layout::MAX_CPUS;
 use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use kernel_x86_64::ratio::Ratio;
 
 /// How long a CPU needs after INIT, and may need after a start message.
 const AFTER_INIT: u64 = 10_000_000;

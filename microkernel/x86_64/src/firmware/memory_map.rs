@@ -20,7 +20,7 @@ pub enum MemoryKind {
 }
 
 /// The memory of the machine, whole pages only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct MemoryMap {
     ranges: Vec<(Range<u64>, MemoryKind), MAX_RANGES>,
 }
@@ -85,5 +85,61 @@ impl MemoryMap {
         let start = range.start;
         range.start += length;
         Some(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn map(ranges: &[(Range<u64>, MemoryKind)]) -> MemoryMap {
+        let mut map = MemoryMap::new();
+        for (range, kind) in ranges {
+            map.add(range.clone(), *kind);
+        }
+        map
+    }
+
+    #[test]
+    fn usable_memory_loses_its_cut_pages_and_other_memory_gains_them() {
+        let map = map(&[(0x1800..0x4800, MemoryKind::Usable), (0x9800..0xa001, MemoryKind::Firmware)]);
+        assert!(map.usable().eq([0x2000..0x4000]));
+        assert!(map.memory().eq([0x2000..0x4000, 0x9000..0xb000]));
+    }
+
+    #[test]
+    fn a_reserved_middle_leaves_both_ends() {
+        let mut map = map(&[(0..0x10000, MemoryKind::Usable)]);
+        map.reserve(0x4001..0x4002);
+        assert!(map.usable().eq([0..0x4000, 0x5000..0x10000]));
+    }
+
+    #[test]
+    fn pages_are_taken_once_and_below_the_limit() {
+        let mut map = map(&[(0x1000..0x3000, MemoryKind::Usable), (0x10_0000..0x20_0000, MemoryKind::Usable)]);
+        assert_eq!(map.take_pages(2, 0x8000), Some(0x1000));
+        assert_eq!(map.take_pages(1, 0x8000), None);
+        assert_eq!(map.take_pages(1, u64::MAX), Some(0x10_0000));
+        assert_eq!(map.usable_bytes(), 0xf_f000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_reserved_is_never_taken(start in 0_u64..0x40_0000, length in 1_u64..0x10_0000, count in 1_u64..16) {
+            let mut map = map(&[(0..0x40_0000, MemoryKind::Usable)]);
+            map.reserve(start..start + length);
+            while let Some(page) = map.take_pages(count, u64::MAX) {
+                prop_assert!(page + count * PAGE <= start || page >= start + length);
+            }
+        }
+
+        #[test]
+        fn any_range_can_be_added(start: u64, end: u64) {
+            for kind in [MemoryKind::Usable, MemoryKind::Firmware, MemoryKind::Reserved] {
+                let map = map(&[(start..end, kind)]);
+                prop_assert!(map.memory().all(|range| range.start % PAGE == 0 && range.end % PAGE == 0));
+            }
+        }
     }
 }
