@@ -11,6 +11,28 @@ pub const MAX_PATH_BYTES: usize = 1024;
 /// Bytes of one name in a path, at most.
 pub const MAX_NAME_BYTES: usize = 255;
 
+/// The names along a path, with `.` and `..` resolved textually. The root has none.
+///
+/// # Errors
+/// `InvalidName`, `Escapes`, `TooLarge`.
+pub fn names(path: &str) -> Result<Vec<&str>, Error> {
+    if path.len() > MAX_PATH_BYTES {
+        return Err(Error::TooLarge { limit: MAX_PATH_BYTES as u64 });
+    }
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => {
+                names.pop().ok_or(Error::Escapes)?;
+            }
+            _ if name.len() > MAX_NAME_BYTES || name.contains('\0') => return Err(Error::InvalidName),
+            _ => names.push(name),
+        }
+    }
+    Ok(names)
+}
+
 /// What a name stands for.
 #[message]
 #[derive(Copy, Eq)]

@@ -55,7 +55,8 @@ struct Record {
     modified_ns: I64,
     changed_ns: I64,
     version: U64,
-    reserved: [u8; 191],
+    birth: U64,
+    reserved: [u8; 183],
     name: [u8; MAX_NAME_BYTES],
     padding: [u8; 2],
 }
@@ -89,6 +90,8 @@ pub struct Node {
     pub version: u64,
     /// Which write of the store this was.
     pub sequence: u64,
+    /// Which write of the store made the node: two nodes with one number are told apart by this.
+    pub birth: u64,
 }
 
 /// What lies in a node's place.
@@ -147,7 +150,8 @@ pub fn write(region: &mut impl Region, at: usize, node: &Node) {
             modified_ns: I64::new(node.modified_ns),
             changed_ns: I64::new(node.changed_ns),
             version: U64::new(node.version),
-            reserved: [0; 191],
+            birth: U64::new(node.birth),
+            reserved: [0; 183],
             name,
             padding: [0; 2],
         },
@@ -204,6 +208,7 @@ fn decode(record: &Record) -> Slot {
         changed_ns: record.changed_ns.get(),
         version: record.version.get(),
         sequence: record.sequence.get(),
+        birth: record.birth.get(),
     })
 }
 

@@ -200,6 +200,7 @@ impl<R: Region> Store<R> {
             changed_ns: now,
             version: 1,
             sequence: 0,
+            birth: 0,
         };
         self.commit(ROOT, root);
     }
@@ -279,6 +280,7 @@ impl<R: Region> Store<R> {
             changed_ns: now,
             version: 1,
             sequence: 0,
+            birth: 0,
         };
         self.commit(id, node);
         self.children.insert((directory, String::from(name)), id);
@@ -478,6 +480,9 @@ impl<R: Region> Store<R> {
     fn commit(&mut self, id: NodeId, mut node: Node) {
         self.sequence += 1;
         node.sequence = self.sequence;
+        if node.birth == 0 {
+            node.birth = self.sequence;
+        }
         record::write(&mut self.region, slot_place(id.0 as usize), &node);
         self.nodes.insert(id, node);
     }
