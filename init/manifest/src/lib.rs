@@ -215,8 +215,10 @@ pub enum Grant {
     ServiceControl,
     /// Registering log sources.
     LogSources,
-    /// Figures of the machine.
+    /// Figures of the machine, and its power switch.
     Machine,
+    /// Acting for users, without a parent process.
+    Sessions,
     /// The BootInfo page.
     BootInfo,
 }

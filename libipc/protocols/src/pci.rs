@@ -82,6 +82,41 @@ pub struct Function {
     pub virtio: Vec<VirtioRegion>,
 }
 
+/// The configuration of a driver: what init granted it. Postcard of this is the `config` of its bootstrap.
+///
+/// Beside it are the handles `bar0`–`bar5` (`MemoryObject`, from the page in which the window begins; the pages of the MSI-X table are left out),
+/// `interrupt0`… (`Interrupt`, routed to MSI-X entry 0…) and `iospace` (`IoSpace`).
+#[message]
+pub struct DeviceConfig {
+    /// The device.
+    pub function: Function,
+    /// How many interrupts were granted: one for each MSI-X entry, at most [`MAX_DRIVER_INTERRUPTS`].
+    pub interrupts: u16,
+}
+
+/// Interrupts that a driver gets, at most.
+pub const MAX_DRIVER_INTERRUPTS: u16 = 8;
+
+/// The configuration of the bus's driver: postcard of this is the `config` of its bootstrap. Window n is the memory `config`n.
+#[message]
+pub struct HostConfig {
+    /// The windows of memory-mapped configuration space.
+    pub windows: Vec<ConfigWindow>,
+    /// The global system interrupt of each overridden ISA line: line, interrupt.
+    pub overrides: Vec<(u32, u32)>,
+}
+
+/// A window of configuration space.
+#[message]
+pub struct ConfigWindow {
+    /// Segment.
+    pub segment: u16,
+    /// First bus.
+    pub first_bus: u8,
+    /// Last bus.
+    pub last_bus: u8,
+}
+
 /// Errors of the bus.
 #[message]
 pub enum Error {
@@ -109,7 +144,13 @@ pub trait Pci {
 
     /// Routes an MSI-X (or MSI) vector of the function to the message address and data that the kernel gave, and unmasks it.
     #[idempotent]
-    fn route(&mut self, address: Address, vector: u16, message_address: u64, message_data: u32) -> Result<(), Error>;
+    fn route(
+        &mut self,
+        address: Address,
+        vector: u16,
+        message_address: u64,
+        message_data: u32,
+    ) -> Result<(), Error>;
 
     /// Cuts bus mastering, masks all vectors and resets the function by its class; afterwards it can't write to memory.
     #[idempotent]
@@ -117,5 +158,6 @@ pub trait Pci {
 
     /// Reads configuration space, for inspection: up to 256 bytes from `offset`.
     #[idempotent]
-    fn read_config(&mut self, address: Address, offset: u16, length: u16) -> Result<Vec<u8>, Error>;
+    fn read_config(&mut self, address: Address, offset: u16, length: u16)
+    -> Result<Vec<u8>, Error>;
 }
