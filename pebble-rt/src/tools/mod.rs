@@ -4,6 +4,7 @@ pub mod bindings;
 pub mod check;
 mod format;
 mod suggest;
+pub mod symbols;
 
 pub use format::format;
 pub use suggest::suggest;

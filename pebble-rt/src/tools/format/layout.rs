@@ -11,12 +11,6 @@ const MAX_BLANK_LINES: usize = 2;
 
 const INDENTATION: usize = 4;
 
-/// Something that has lines of its own: a statement's line, or a comment between statements.
-enum Item<'split, 'source> {
-    Code(&'split LogicalLine<'source>),
-    Comment(Comment),
-}
-
 pub(super) fn lay_out(source: &str) -> Result<String, SyntaxError> {
     let split = lines::split(source)?;
     let mut layout = Layout {
