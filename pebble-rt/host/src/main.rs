@@ -1,2 +1,82 @@
-//! The host command `pebble`.
-fn main() {}
+//! The host command `pebble`: run, check, format and test Pebble programs, and serve editors.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod check;
+mod diagnostics;
+mod environment;
+mod format;
+mod lsp;
+mod sources;
+
+use arguments::Arguments;
+use std::process::ExitCode;
+
+/// What was asked for makes no sense: a usage error.
+const USAGE_STATUS: u8 = 2;
+
+/// Something the command can do.
+struct Verb {
+    name: &'static str,
+    usage: &'static str,
+    help: &'static str,
+    run: fn(Arguments) -> ExitCode,
+}
+
+const VERBS: [Verb; 3] = [
+    Verb {
+        name: "check",
+        usage: "[--json] [FILE…]",
+        help: "Find mistakes without running",
+        run: check::run,
+    },
+    Verb {
+        name: "format",
+        usage: "[--check] [FILE…]",
+        help: "Lay programs out in one way",
+        run: format::run,
+    },
+    Verb {
+        name: "lsp",
+        usage: "",
+        help: "Serve an editor on standard input and output",
+        run: lsp::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_command_line();
+    let Some(word) = arguments.next_word() else {
+        print!("{}", overview());
+        return ExitCode::from(USAGE_STATUS);
+    };
+    match VERBS.iter().find(|verb| verb.name == word) {
+        Some(verb) => (verb.run)(arguments),
+        None if matches!(word.as_str(), "help" | "-h") => {
+            print!("{}", overview());
+            ExitCode::SUCCESS
+        }
+        None => complain(&format!(
+            "there is no '{word}'; `pebble help` lists what there is"
+        )),
+    }
+}
+
+/// Reports a usage error.
+fn complain(text: &str) -> ExitCode {
+    eprintln!("pebble: {text}");
+    ExitCode::from(USAGE_STATUS)
+}
+
+fn overview() -> String {
+    let mut text = String::from("usage: pebble [--root DIR] COMMAND …\n\n");
+    for verb in &VERBS {
+        text += &format!(
+            "  {:32} {}\n",
+            format!("{} {}", verb.name, verb.usage),
+            verb.help
+        );
+    }
+    text += "\nThe folder DIR, by default the current one, is the program's `/`; FILE is looked up in it.\n";
+    text
+}
