@@ -48,6 +48,8 @@ pub enum Error {
     TooLong,
     /// This end can't be read (or written).
     WrongDirection,
+    /// No more ends.
+    LimitReached,
     /// The reader was interrupted (Ctrl-C) or put into the background.
     Interrupted,
 }
@@ -64,6 +66,10 @@ pub trait Stream {
     #[idempotent]
     #[deferred]
     fn read(&mut self, from: u64, max: u32) -> Result<Chunk, Error>;
+
+    /// Makes another end of the same kind with a position of its own, for another program that is to write here too.
+    #[idempotent]
+    fn another(&mut self) -> Result<Handle<Connection>, Error>;
 
     /// Says what this is.
     #[idempotent]

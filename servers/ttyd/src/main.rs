@@ -238,6 +238,11 @@ impl stream::Stream for Ttyd {
         self.terminal.read(group, Wanted::Bytes { max }, Token::Bytes { from, reply }, Instant::now().as_ns());
     }
 
+    fn another(&mut self, caller: Caller) -> Result<Handle<Connection>, stream::Error> {
+        let (_, end) = self.end(caller.badge).ok_or(stream::Error::WrongDirection)?;
+        self.mint(end.kind, end.leads, end.group).map_err(|_| stream::Error::LimitReached)
+    }
+
     fn kind(&mut self, _caller: Caller) -> Result<stream::Kind, stream::Error> {
         Ok(stream::Kind::Terminal)
     }
