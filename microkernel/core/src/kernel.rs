@@ -1,16 +1,116 @@
 //! The kernel of one CPU, as the machine sees it: a value with an entry for each thing that can happen.
 
-use crate::machine::{Access, BootFacts, Exception, Machine, Resume};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use abi::layout::{MAX_CPUS, NEVER};
+
+use crate::machine::{Access, DEVICE_VECTORS, Exception, Machine, Resume};
+use crate::mem::allocator::FrameAllocator;
+use crate::mem::frame::{Frame, FrameRange};
+use crate::mem::stock::FrameStock;
+use crate::object::header::Any;
+use crate::object::name::Name;
+use crate::object::process::Process;
+use crate::object::thread::Thread;
+use crate::sched::inbox::Inbox;
+use crate::sched::ready::ReadyQueues;
+use crate::sync::Lock;
+
+pub use crate::boot::BootError;
+
+/// Ranges of protected memory that are remembered.
+pub const MAX_PROTECTED: usize = 32;
 
 /// What the CPUs' kernels share. The machine keeps one in a `static`.
 pub struct Shared {
-    _private: (),
+    cpus: [CpuShared; MAX_CPUS],
+    pub(crate) frames: FrameAllocator,
+    /// Guards the tree of quotas and the lists of processes in it.
+    pub(crate) tree: Lock,
+    /// The Interrupt object of each vector.
+    pub(crate) vectors: [AtomicU64; 256],
+    /// Ranges that are never device memory: first frame and count.
+    pub(crate) protected: [[AtomicU64; 2]; MAX_PROTECTED],
+    pub(crate) cpu_count: AtomicU64,
+    pub(crate) objects_alive: AtomicU64,
+    /// The notification that is told of idle CPUs.
+    pub(crate) idle_notification: AtomicU64,
+    pub(crate) time_page: AtomicU64,
+    kernel_root: AtomicU64,
+    /// Scrambles the numbers by which user space tells objects apart.
+    number_key: AtomicU64,
+    /// What is needed to start init again.
+    pub(crate) init: crate::boot::InitRecord,
 }
+
+/// What other CPUs see of one.
+pub(crate) struct CpuShared {
+    pub(crate) inbox: Inbox,
+    /// Copies of the CPU's figures, written by it when it leaves the kernel the slow way.
+    pub(crate) figures: [AtomicU64; FIGURES],
+}
+
+/// Figures of a CPU that `HardwareCpu` gives.
+pub(crate) const FIGURES: usize = 7;
 
 impl Shared {
     /// An empty one.
     pub const fn new() -> Self {
-        Self { _private: () }
+        Self {
+            cpus: [const {
+                CpuShared {
+                    inbox: Inbox::new(),
+                    figures: [const { AtomicU64::new(0) }; FIGURES],
+                }
+            }; MAX_CPUS],
+            frames: FrameAllocator::new(),
+            tree: Lock::new(),
+            vectors: [const { AtomicU64::new(0) }; 256],
+            protected: [const { [const { AtomicU64::new(0) }; 2] }; MAX_PROTECTED],
+            cpu_count: AtomicU64::new(1),
+            objects_alive: AtomicU64::new(0),
+            idle_notification: AtomicU64::new(0),
+            time_page: AtomicU64::new(0),
+            kernel_root: AtomicU64::new(0),
+            number_key: AtomicU64::new(0),
+            init: crate::boot::InitRecord::new(),
+        }
+    }
+
+    pub(crate) fn cpu(&self, number: usize) -> &CpuShared {
+        &self.cpus[number % MAX_CPUS]
+    }
+
+    pub(crate) fn kernel_root(&self) -> u64 {
+        self.kernel_root.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_kernel_root(&self, root: Frame) {
+        self.kernel_root.store(root.number(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn number_key(&self) -> u64 {
+        self.number_key.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_number_key(&self, key: u64) {
+        self.number_key.store(key, Ordering::Relaxed);
+    }
+
+    /// How many CPUs run.
+    pub(crate) fn cpu_count(&self) -> usize {
+        self.cpu_count.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether a range holds something that no driver may get.
+    pub(crate) fn is_protected(&self, range: FrameRange) -> bool {
+        self.protected.iter().any(|[first, count]| {
+            range.overlaps(FrameRange {
+                first: Frame::new(first.load(Ordering::Relaxed)),
+                count: count.load(Ordering::Relaxed),
+            })
+        })
     }
 }
 
@@ -20,18 +120,14 @@ impl Default for Shared {
     }
 }
 
-/// Why the kernel could not start init.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BootError {
-    /// There is too little memory; so many frames are needed.
-    TooLittleMemory {
-        /// Frames that are needed.
-        needed_frames: u64,
-    },
-    /// There is no boot image, or it is not one.
-    NoImage,
-    /// The boot image is damaged.
-    CorruptImage,
+/// Figures of this CPU.
+pub(crate) struct Statistics {
+    pub(crate) idle_ticks: Cell<u64>,
+    pub(crate) switches: Cell<u64>,
+    pub(crate) system_calls: Cell<u64>,
+    pub(crate) interrupts: Cell<u64>,
+    pub(crate) posts: Cell<u64>,
+    pub(crate) longest_stay: Cell<u64>,
 }
 
 /// The kernel of one CPU. Interrupts are off while any of its methods runs; none of them is called from inside another.
@@ -42,6 +138,37 @@ pub struct Kernel<M: Machine + 'static> {
     machine: M,
     cpu: usize,
     shared: &'static Shared,
+    pub(crate) current: Cell<Name<Thread>>,
+    /// The process whose address space is active.
+    pub(crate) active_process: Cell<Name<Process>>,
+    pub(crate) accounted_until: Cell<u64>,
+    /// 1 unless the fast path is turned off.
+    pub(crate) fast_path: Cell<u64>,
+    /// What the hardware timer is armed for.
+    pub(crate) armed_until: Cell<u64>,
+    /// The earliest deadline.
+    pub(crate) timers: Cell<u64>,
+    /// When the current turn ends; never if nobody waits for it.
+    pub(crate) turn_end: Cell<u64>,
+    /// Ranges of ports that the active process has.
+    pub(crate) ports_active: Cell<u32>,
+    /// Since when it has had something to do; 0 while it has not.
+    pub(crate) busy_since: Cell<u64>,
+    pub(crate) work_first: Cell<Name<Any>>,
+    pub(crate) work_last: Cell<Name<Any>>,
+    generation: Cell<u64>,
+    pub(crate) ready: ReadyQueues,
+    pub(crate) stock: FrameStock,
+    pub(crate) statistics: Statistics,
+}
+
+/// Whether short calls between threads of one CPU take the fast path. Off only in tests, where every way must end the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FastPath {
+    /// They do.
+    On,
+    /// Every call goes the long way.
+    Off,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -51,62 +178,139 @@ impl<M: Machine> Kernel<M> {
             machine,
             cpu,
             shared,
+            current: Cell::new(Name::NONE),
+            active_process: Cell::new(Name::NONE),
+            accounted_until: Cell::new(0),
+            fast_path: Cell::new(1),
+            armed_until: Cell::new(NEVER),
+            timers: Cell::new(0),
+            turn_end: Cell::new(NEVER),
+            ports_active: Cell::new(0),
+            busy_since: Cell::new(0),
+            work_first: Cell::new(Name::NONE),
+            work_last: Cell::new(Name::NONE),
+            generation: Cell::new(0),
+            ready: ReadyQueues::new(),
+            stock: FrameStock::new(),
+            statistics: Statistics {
+                idle_ticks: Cell::new(0),
+                switches: Cell::new(0),
+                system_calls: Cell::new(0),
+                interrupts: Cell::new(0),
+                posts: Cell::new(0),
+                longest_stay: Cell::new(0),
+            },
         }
     }
 
     /// The machine.
+    #[inline]
     pub const fn machine(&self) -> &M {
         &self.machine
     }
 
     /// The number of this CPU.
+    #[inline]
     pub const fn cpu(&self) -> usize {
         self.cpu
     }
 
-    /// Takes the machine's memory, makes init and gives it everything. On CPU 0, once, before any other entry on any CPU.
-    pub fn boot(&self, facts: &BootFacts<'_>) -> Result<Resume<'_>, BootError> {
-        let _ = (facts, self.shared);
-        Err(BootError::NoImage)
+    #[inline]
+    pub(crate) const fn shared(&self) -> &'static Shared {
+        self.shared
+    }
+
+    /// Turns the fast path on or off.
+    pub fn set_fast_path(&self, setting: FastPath) {
+        self.fast_path.set(u64::from(setting == FastPath::On));
     }
 
     /// The current thread executed `SYSCALL`. Also the entry of the fast path.
     #[inline]
     pub fn syscall(&self) -> Resume<'_> {
-        Resume::Idle
+        if let Some(resume) = self.try_fast() {
+            return resume;
+        }
+        self.slow_syscall();
+        self.leave_counted()
     }
 
     /// The current thread touched a page that is not there, or not for this.
     pub fn page_fault(&self, address: u64, access: Access, error_code: u64) -> Resume<'_> {
-        let _ = (address, access, error_code);
-        Resume::Idle
+        self.serve_page_fault(address, access, error_code);
+        self.leave_counted()
     }
 
     /// The current thread did something else that the processor refused.
     pub fn exception(&self, exception: Exception) -> Resume<'_> {
-        let _ = exception;
-        Resume::Idle
+        self.serve_exception(exception);
+        self.leave_counted()
     }
 
     /// A device interrupted with this vector. A line is masked in here; the machine ends the interrupt at the local APIC after this returns.
     pub fn interrupt(&self, vector: u8) -> Resume<'_> {
-        let _ = vector;
-        Resume::Idle
+        if DEVICE_VECTORS.contains(&vector) {
+            let count = &self.statistics.interrupts;
+            count.set(count.get() + 1);
+            self.serve_interrupt(vector);
+        }
+        self.leave_counted()
     }
 
     /// The one-shot timer expired.
     pub fn timer(&self) -> Resume<'_> {
-        Resume::Idle
+        self.serve_timer();
+        self.leave_counted()
     }
 
     /// Another CPU has posted something.
     pub fn ipi(&self) -> Resume<'_> {
-        Resume::Idle
+        self.serve_inbox();
+        self.leave_counted()
     }
 
     /// Says what to run when nothing else happened: the first entry on a CPU other than 0 (after `boot` on CPU 0 has returned), after
     /// [`Resume::Poll`], and after an interrupt that was the machine's own affair.
     pub fn resume(&self) -> Resume<'_> {
-        Resume::Idle
+        self.leave_counted()
+    }
+
+    fn leave_counted(&self) -> Resume<'_> {
+        let resume = self.leave();
+        self.publish_figures();
+        resume
+    }
+
+    fn publish_figures(&self) {
+        let figures = &self.shared.cpu(self.cpu).figures;
+        let statistics = &self.statistics;
+        let values = [
+            self.ready.count(),
+            statistics.idle_ticks.get(),
+            statistics.switches.get(),
+            statistics.system_calls.get(),
+            statistics.interrupts.get(),
+            statistics.posts.get(),
+            statistics.longest_stay.get(),
+        ];
+        for (place, value) in figures.iter().zip(values) {
+            place.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// A number that no object of this CPU's making had for long.
+    pub(crate) fn next_generation(&self) -> u64 {
+        self.generation.set(self.generation.get() + 1);
+        self.generation.get() * MAX_CPUS as u64 + self.cpu as u64
+    }
+
+    /// A cleared frame, not charged to anybody.
+    pub(crate) fn take_frame(&self) -> Option<Frame> {
+        self.stock.take(&self.machine, &self.shared.frames)
+    }
+
+    /// Gives a frame back.
+    pub(crate) fn give_frame(&self, frame: Frame) {
+        self.stock.give(&self.machine, &self.shared.frames, frame);
     }
 }

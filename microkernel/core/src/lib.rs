@@ -5,8 +5,16 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod boot;
+mod handle;
+mod image;
+mod ipc;
 pub mod kernel;
 pub mod machine;
 pub mod mem;
+mod object;
+mod sched;
+mod sync;
+mod syscall;
 
-pub use kernel::{BootError, Kernel, Shared};
+pub use kernel::{BootError, FastPath, Kernel, Shared};

@@ -234,6 +234,11 @@ pub struct UserContext {
     pub vector: [Cell<u64>; 64],
 }
 
+/// Flags of a thread at its start: interrupts on.
+pub const INITIAL_FLAGS: u64 = 0x202;
+/// Flags that user space, or its debugger, may choose: arithmetic, direction, single step.
+pub const CHOOSABLE_FLAGS: u64 = 0xdd5;
+
 impl UserContext {
     /// The thread is in a system call, or was never in user space.
     pub const BY_SYSCALL: u64 = 0;

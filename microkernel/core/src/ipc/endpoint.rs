@@ -1,0 +1,226 @@
+//! Who receives on an endpoint, and its end.
+
+use core::sync::atomic::Ordering;
+
+use abi::outcome::NotDelivered;
+use abi::records::ThreadState;
+use abi::{Handle, Outcome, Rights};
+
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::object::call::Caller;
+use crate::object::connection::Connection;
+use crate::object::endpoint::Endpoint;
+use crate::object::header::Kind;
+use crate::object::list::ListKind;
+use crate::object::name::Name;
+use crate::object::process::{Process, ProcessEndpoints};
+use crate::object::thread::Thread;
+use crate::sched::work::Progress;
+
+/// Things that are ended in one slice.
+const SLICE: usize = 32;
+
+/// What stands between a process and an endpoint that it wants to receive on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binding {
+    /// Nothing: it is the receiver.
+    Bound,
+    /// The endpoint is at home on this CPU, which must hand it over first.
+    Elsewhere(usize),
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Makes the process of `thread` the receiver of an endpoint.
+    ///
+    /// Checks, in order: the handle (`RECEIVE`); the endpoint lives; no other process receives on it.
+    pub fn bind_endpoint(
+        &self,
+        thread: &Thread,
+        handle: Handle,
+    ) -> Result<(Name<Endpoint>, Binding), Outcome> {
+        let process_name = thread.process.get();
+        let process = self.at(process_name);
+        let name: Name<Endpoint> = self
+            .look_up(process, handle, Kind::Endpoint, Rights::RECEIVE)?
+            .cast();
+        let endpoint = self.at(name);
+        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
+        if home != self.cpu() {
+            // Whether it is free is for its home to say.
+            return Ok((name, Binding::Elsewhere(home)));
+        }
+        if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
+            return Err(Outcome::InvalidState);
+        }
+        if endpoint.process.get() == process_name {
+            return Ok((name, Binding::Bound));
+        }
+        if endpoint.process.get().is_some() {
+            return Err(Outcome::Busy);
+        }
+        endpoint.process.set(process_name);
+        endpoint.incarnation.set(endpoint.incarnation.get() + 1);
+        self.push_back(&process.endpoints, name);
+        if endpoint.is_kept.replace(1) == 0 {
+            self.pin(name);
+        }
+        self.adopt_calls(endpoint);
+        Ok((name, Binding::Bound))
+    }
+
+    /// Gives an endpoint that nobody receives on to another CPU, queued calls included.
+    ///
+    /// Checks, in order: the endpoint lives; nobody receives on it.
+    pub fn hand_over_endpoint(&self, name: Name<Endpoint>, cpu: usize) -> Result<(), Outcome> {
+        let endpoint = self.at(name);
+        if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
+            return Err(Outcome::InvalidState);
+        }
+        if endpoint.process.get().is_some() {
+            return Err(Outcome::Busy);
+        }
+        self.release_calls(endpoint, cpu);
+        endpoint.header.home.store(cpu as u32, Ordering::Release);
+        Ok(())
+    }
+
+    /// This CPU keeps the deadlines of an endpoint's queued calls from now on.
+    pub fn adopt_calls(&self, endpoint: &Endpoint) {
+        self.for_each_call(endpoint, |call| {
+            let record = &self.at(call).call;
+            record.set_custody(self.cpu());
+            if record.timer_cpu.get() == 0 {
+                self.add_timer(call);
+            }
+        });
+    }
+
+    /// This CPU keeps them no more; `cpu` will.
+    pub fn release_calls(&self, endpoint: &Endpoint, cpu: usize) {
+        self.for_each_call(endpoint, |call| {
+            self.remove_timer(call);
+            self.at(call).call.set_custody(cpu);
+        });
+    }
+
+    fn for_each_call(&self, endpoint: &Endpoint, mut each: impl FnMut(Name<Caller>)) {
+        let mut priorities = endpoint.call_priorities.get();
+        while let Some(priority) = priorities.checked_ilog2() {
+            priorities &= !(1 << priority);
+            let list = &endpoint.calls[priority as usize];
+            let mut next = list.first();
+            while let Some(call) = next {
+                next = self.next_in(list, call);
+                each(call);
+            }
+        }
+    }
+
+    /// The receiver has died: queued calls wait for the next one.
+    pub fn unbind_endpoint(&self, process: &Process, name: Name<Endpoint>) {
+        let endpoint = self.at(name);
+        self.unlink_if_linked(&process.endpoints, name);
+        endpoint.process.set(Name::NONE);
+        endpoint.cancelled_first.set(0);
+        endpoint.cancelled_last.set(0);
+        endpoint.lower(crate::object::endpoint::pending::CANCELLED);
+        self.settle_endpoint(name);
+    }
+
+    /// Lets go of the reference that a receiver, or a call that it has, keeps on its endpoint, once there is neither.
+    pub fn settle_endpoint(&self, name: Name<Endpoint>) {
+        let endpoint = self.at(name);
+        if endpoint.is_kept.get() != 0
+            && endpoint.outstanding.get() == 0
+            && endpoint.process.get().is_none()
+        {
+            endpoint.is_kept.set(0);
+            self.unpin(Kind::Endpoint, name.cast());
+        }
+    }
+
+    /// The last owner of an endpoint has gone.
+    pub fn close_endpoint(&self, name: Name<Endpoint>) {
+        let endpoint = self.at(name);
+        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
+        if home != self.cpu() {
+            return self.post(name.cast(), crate::sched::inbox::reason::CLOSE, home);
+        }
+        if endpoint.header.is_dead.swap(1, Ordering::AcqRel) != 0 {
+            return;
+        }
+        let process = endpoint.process.get();
+        if process.is_some() {
+            let owner = self.at(process);
+            while endpoint.cancelled_first.get() != 0 {
+                let _ = self.pop_cancelled(endpoint);
+            }
+            if ProcessEndpoints::link(endpoint).is_linked() {
+                self.unlink(&owner.endpoints, name);
+            }
+            endpoint.process.set(Name::NONE);
+        }
+        // What is queued ends in slices.
+        self.pin(name);
+        self.settle_endpoint(name);
+        self.add_work(name.cast());
+    }
+
+    /// Ends some of what is queued at a dead endpoint.
+    pub fn take_apart_endpoint(&self, name: Name<Endpoint>) -> Progress {
+        let endpoint = self.at(name);
+        for _ in 0..SLICE {
+            if !self.end_something(endpoint) {
+                self.unpin(Kind::Endpoint, name.cast());
+                return Progress::Done;
+            }
+        }
+        Progress::More
+    }
+
+    fn end_something(&self, endpoint: &Endpoint) -> bool {
+        if let Some(priority) = endpoint.call_priorities.get().checked_ilog2() {
+            if let Some(call) = endpoint.calls[priority as usize].first() {
+                self.unqueue(call);
+                self.end_call(call, Outcome::NotDelivered, NotDelivered::Closed as u32);
+            }
+            return true;
+        }
+        if let Some(receiver) = endpoint.receivers.first() {
+            self.cancel_wait(receiver.cast(), Outcome::InvalidState);
+            return true;
+        }
+        for connection in [endpoint.closed.first(), endpoint.rung.first()] {
+            if let Some(connection) = connection {
+                self.unqueue_connection(connection);
+                return true;
+            }
+        }
+        self.pop_front(&endpoint.notified).is_some()
+            || self.pop_front(&endpoint.completed).is_some()
+    }
+
+    /// Revokes a Connection, at its endpoint's home; false if there is more to end.
+    pub fn revoke_connection(&self, name: Name<Connection>) -> bool {
+        let connection = self.at(name);
+        connection.header.is_dead.store(1, Ordering::Release);
+        self.unqueue_connection(name);
+        for _ in 0..SLICE {
+            let Some(call) = connection.calls.first() else {
+                return true;
+            };
+            self.unqueue(call);
+            self.end_call(call, Outcome::NotDelivered, NotDelivered::Revoked as u32);
+        }
+        connection.calls.is_empty()
+    }
+
+    /// Whether a thread waits in `receive`.
+    pub fn has_receiver(&self, endpoint: &Endpoint) -> bool {
+        endpoint.receivers.first().is_some_and(|receiver| {
+            self.at(receiver.cast::<Thread>())
+                .is(ThreadState::Receiving)
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! Hardware: the authority over the machine itself. init gets the only one at boot.
+
+use zerocopy::FromBytes;
+
+use super::header::{Header, Kind, Object};
+
+/// The object; it is only an authority.
+#[derive(FromBytes)]
+#[repr(C, align(64))]
+pub struct Hardware {
+    /// The header.
+    pub header: Header,
+}
+
+impl Object for Hardware {
+    const KIND: Kind = Kind::Hardware;
+    fn header(&self) -> &Header {
+        &self.header
+    }
+}

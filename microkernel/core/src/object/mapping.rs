@@ -1,0 +1,61 @@
+//! Mapping: a range of an address space and the memory behind it. No handle names it; its process's home alone touches it, but for
+//! the fields marked so, which the memory's lock guards.
+
+use core::cell::Cell;
+
+use zerocopy::FromBytes;
+
+use super::header::{Header, Kind, Object};
+use super::list::{Link, ListKind};
+use super::memory::Memory;
+use super::name::Name;
+use super::process::Process;
+
+/// The object.
+#[derive(FromBytes)]
+#[repr(C, align(64))]
+pub struct Mapping {
+    /// The header.
+    pub header: Header,
+    /// First address.
+    pub start: Cell<u64>,
+    /// One past the last address.
+    pub end: Cell<u64>,
+    /// The memory; holds a reference.
+    pub memory: Cell<Name<Memory>>,
+    /// The page of it that `start` shows.
+    pub first_page: Cell<u64>,
+    /// The process.
+    pub process: Cell<Name<Process>>,
+    /// `protection` bits at present.
+    pub protection: Cell<u32>,
+    /// `protection` bits at most.
+    pub allowed: Cell<u32>,
+    /// Keys of the tree.
+    pub lower: Cell<Name<Mapping>>,
+    /// See `lower`.
+    pub upper: Cell<Name<Mapping>>,
+    /// Random; a parent's weight is at least its children's.
+    pub weight: Cell<u32>,
+    /// The memory's count of shrinks that it has followed. Memory's lock.
+    pub shrinks: Cell<u32>,
+    /// How far it has followed the shrinking that is under way: an address.
+    pub cursor: Cell<u64>,
+    of_memory: Link,
+}
+
+impl Object for Mapping {
+    const KIND: Kind = Kind::Mapping;
+    fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+/// Mappings of one memory. Memory's lock.
+pub struct MemoryMappings;
+impl ListKind for MemoryMappings {
+    type Member = Mapping;
+    fn link(member: &Mapping) -> &Link {
+        &member.of_memory
+    }
+}

@@ -1,0 +1,70 @@
+//! System calls on memory objects.
+
+use core::sync::atomic::Ordering;
+
+use abi::layout::PAGE_SIZE;
+use abi::syscall::MemoryKind;
+use abi::{Outcome, Rights};
+
+use super::{Next, Operands, Stop};
+use crate::handle::Held;
+use crate::kernel::Kernel;
+use crate::machine::Machine;
+use crate::mem::shrink::Step;
+use crate::object::header::Kind;
+use crate::object::memory::Memory;
+use crate::sync::Order;
+
+/// Pages in so many bytes, which must be whole ones.
+pub(super) fn whole_pages(length: u64) -> Result<u64, Outcome> {
+    let page = PAGE_SIZE as u64;
+    if length == 0 || !length.is_multiple_of(page) {
+        return Err(Outcome::BadArgument);
+    }
+    Ok(length / page)
+}
+
+impl<M: Machine> Kernel<M> {
+    /// `memory_create(length, kind)`. Checks, in order: the length; the kind; the quota; for contiguous memory, the machine.
+    pub(super) fn memory_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
+        let pages = whole_pages(operands.word(0))?;
+        let quota = self.at(operands.thread.process.get()).header.quota.get();
+        let name = if operands.word(1) == MemoryKind::Anonymous as u64 {
+            self.make_anonymous(quota, pages)?
+        } else if operands.word(1) == MemoryKind::Contiguous as u64 {
+            self.make_contiguous(quota, pages)?
+        } else {
+            return Err(Outcome::BadArgument.into());
+        };
+        self.return_handle(operands, 0, Held::new(name, Kind::Memory, Rights::all()));
+        Ok(Next::Done)
+    }
+
+    /// `memory_resize(memory, length)`, one step.
+    ///
+    /// Checks, in order: the memory (`MANAGE`); it is anonymous; the length.
+    pub(super) fn memory_resize(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
+        let memory = self.at(operands.a::<Memory>());
+        let pages = whole_pages(operands.word(0))?;
+        // What was asked for has been set by the first step; later ones only finish what that began.
+        match self.resize_step(memory, pages)? {
+            Step::Done => Ok(Next::Done),
+            Step::More => Ok(Next::Again),
+            Step::Elsewhere(cpu) => Err(Stop::Elsewhere(cpu)),
+        }
+    }
+
+    /// `memory_info(memory)`. Checks: the memory (`INSPECT`).
+    pub(super) fn memory_info(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
+        let memory = self.at(operands.a::<Memory>());
+        let _guard = memory.lock.take(self.machine(), Order::Memory);
+        let pages = memory.pages.load(Ordering::Relaxed);
+        operands.set_words(&[
+            pages * PAGE_SIZE as u64,
+            memory.present.get(),
+            memory.kind() as u64,
+            memory.mapping_count.get(),
+        ]);
+        Ok(Next::Done)
+    }
+}
