@@ -7,7 +7,7 @@ use crate::message::{Malformed, Page, TooLarge, Words, decode, encode};
 use crate::object::Connection;
 use crate::random;
 use crate::reply::{STATUS_ERROR, STATUS_OK, STATUS_REFUSED};
-use crate::schema::{HELLO, Replay};
+use crate::schema::{DESCRIBE, Description, HELLO, Replay, parse_description};
 use crate::sys::{self, Registers};
 use crate::time::{Deadline, Terms};
 use crate::transfer::Arrived;
@@ -17,6 +17,14 @@ use abi::{CallOutcome, MessageInfo, Operation, Outcome};
 use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Bytes of a description, at most: what a server that goes on and on can make its client keep.
+const MAX_DESCRIPTION_BYTES: usize = 1 << 20;
+
+/// First byte of an answer: the method's result follows.
+pub const ANSWER_OK: u8 = STATUS_OK;
+/// First byte of an answer: the method's own error follows.
+pub const ANSWER_ERROR: u8 = STATUS_ERROR;
 
 /// How long [`hello`] waits if nobody says otherwise: enough for a service that is only started by this call.
 pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -184,8 +192,38 @@ pub fn hello(
     }
 }
 
+/// Asks a server for the schema of the protocol that this Connection speaks.
+///
+/// # Errors
+/// `BadReply` if what it says is no description; what became of a call.
+pub fn describe(
+    connection: &Handle<Connection>,
+    deadline: Deadline,
+) -> Result<Description, Failure> {
+    let mut bytes = alloc::vec::Vec::new();
+    while bytes.len() < MAX_DESCRIPTION_BYTES {
+        let offset = bytes.len() as u32;
+        let page = call::<_, alloc::vec::Vec<u8>, ()>(
+            connection,
+            DESCRIBE,
+            Replay::Idempotent,
+            deadline.into(),
+            &(offset,),
+        );
+        match page {
+            Ok(page) if page.is_empty() => {
+                return parse_description(&bytes).ok_or(Failure::BadReply);
+            }
+            Ok(page) => bytes.extend_from_slice(&page),
+            Err(CallError::Failed(failure)) => return Err(failure),
+            Err(CallError::Method(())) => return Err(Failure::BadReply),
+        }
+    }
+    Err(Failure::BadReply)
+}
+
 /// Makes a call with bytes that are encoded already: method number, then the postcard of the arguments. For callers that learned the protocol
-/// at run time, from its schema. The answer is the status byte and the postcard of result or error; handles in it are closed.
+/// at run time, from its schema. The answer is the status byte ([`ANSWER_OK`] or [`ANSWER_ERROR`]) and the postcard of result or error; handles in it are closed.
 ///
 /// # Errors
 /// What became of the call.
@@ -264,8 +302,16 @@ pub fn call_bytes_with_handles(
         // SAFETY: the closure only copies.
         unsafe { sys::block().with_received(info.length(), <[u8]>::to_vec) }
     };
-    Ok(RawAnswer {
-        bytes,
-        handles: list[..usize::from(count)].to_vec(),
-    })
+    let refused = match bytes.split_first() {
+        Some((&(STATUS_OK | STATUS_ERROR), _)) => {
+            return Ok(RawAnswer {
+                bytes,
+                handles: list[..usize::from(count)].to_vec(),
+            });
+        }
+        Some((&STATUS_REFUSED, rest)) => decode::<Refusal>(rest).ok(),
+        _ => None,
+    };
+    drop(Arrived::new(&list, count));
+    Err(refused.map_or(Failure::BadReply, Failure::Refused))
 }

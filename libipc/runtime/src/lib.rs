@@ -42,7 +42,7 @@ pub mod thread;
 pub mod time;
 mod transfer;
 
-pub use abi::Rights;
+pub use abi::{Rights, outcome};
 pub use badge::Badge;
 pub use boot::{Boot, StartError};
 pub use calls::{CallId, Calls, Completed, Pending};
