@@ -5,6 +5,8 @@
 //! fixed address because the kernel has no ELF parser, [`program`] cuts programs down to what is loaded, and [`symbols`]
 //! extracts the kernel's function names for backtraces.
 #![cfg_attr(not(feature = "build"), no_std)]
+
+extern crate alloc;
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "build")]
@@ -13,6 +15,7 @@ pub mod builder;
 pub mod elf;
 #[cfg(feature = "build")]
 pub mod flat;
+pub mod directory;
 pub mod layout;
 #[cfg(feature = "build")]
 pub mod program;

@@ -1,8 +1,8 @@
 //! The first start: the files of the boot image become files of the store.
 
 use abi::image::EntryKind;
-use alloc::format;
-use image_builder::Image;
+use alloc::{format, vec};
+use image_builder::directory;
 use libipc::{Handle, MemoryObject, Protection, StartError};
 use protocols::directory::names;
 use ramfs::record::ROOT;
@@ -13,25 +13,19 @@ use ramfs::{Error, Kind, NodeId, Region, Store};
 /// # Errors
 /// If the image can't be read at all, or there is no room for it.
 pub fn fill<R: Region>(store: &mut Store<R>, image: &Handle<MemoryObject>) -> Result<(), StartError> {
-    let length = image.figures()?.length as usize;
-    let mapping = image.map(0, length, Protection::Read)?;
-    let mut bytes = alloc::vec![0; 0];
-    bytes.resize(length, 0);
-    if !mapping.read(0, &mut bytes) {
-        return Err(StartError::Other("the boot image is shorter than it says".into()));
-    }
-    let image = Image::parse(&bytes).map_err(|error| StartError::Other(format!("the boot image is damaged: {error:?}")))?;
-    for entry in image.of_kind(EntryKind::File) {
-        let contents = match entry.checked() {
-            Ok(contents) => contents,
-            Err(error) => {
-                libipc::error!("{} is damaged in the boot image: {error:?}", entry.name());
-                continue;
-            }
-        };
-        let seconds = entry.raw().address as i64;
-        add(store, entry.name(), contents, seconds.saturating_mul(1_000_000_000))
-            .map_err(|error| StartError::Other(format!("{} does not fit the store: {error:?}", entry.name())))?;
+    let length = image.figures()?.length;
+    let mapping = image.map(0, length as usize, Protection::Read)?;
+    let listed = directory::read(length, |offset, into| mapping.read(offset as usize, into))
+        .map_err(|error| StartError::Other(format!("the boot image is damaged: {error:?}")))?;
+    for file in listed.into_iter().filter(|listed| listed.kind == EntryKind::File) {
+        let mut contents = vec![0; file.raw.length as usize];
+        if !mapping.read(file.raw.offset as usize, &mut contents) || !file.is_contents(&contents) {
+            libipc::error!("{} is damaged in the boot image", file.name);
+            continue;
+        }
+        let seconds = file.raw.address as i64;
+        add(store, &file.name, &contents, seconds.saturating_mul(1_000_000_000))
+            .map_err(|error| StartError::Other(format!("{} does not fit the store: {error:?}", file.name)))?;
     }
     Ok(())
 }
