@@ -5,9 +5,9 @@
 //! fixed address because the kernel has no ELF parser, [`program`] cuts programs down to what is loaded, and [`symbols`]
 //! extracts the kernel's function names for backtraces.
 #![cfg_attr(not(feature = "build"), no_std)]
+#![forbid(unsafe_code)]
 
 extern crate alloc;
-#![forbid(unsafe_code)]
 
 #[cfg(feature = "build")]
 pub mod builder;
