@@ -11,11 +11,11 @@ extern crate alloc;
 
 #[cfg(feature = "build")]
 pub mod builder;
+pub mod directory;
 #[cfg(feature = "build")]
 pub mod elf;
 #[cfg(feature = "build")]
 pub mod flat;
-pub mod directory;
 pub mod layout;
 #[cfg(feature = "build")]
 pub mod program;
