@@ -24,14 +24,6 @@ use crate::object::process::Process;
 use crate::object::quota::{Quota, Resource};
 use crate::syscall::ThreadStart;
 
-/// Where init's stack ends.
-const STACK_TOP: u64 = 0x7ffe_0000_0000;
-/// Bytes of it.
-const STACK_BYTES: u64 = 256 * 1024;
-/// Where init finds the `BootInfo`.
-const BOOT_INFO_ADDRESS: u64 = 0x7ffe_1000_0000;
-/// Where init's first thread has its message pages.
-const MESSAGE_PAGES: u64 = 0x7ffe_2000_0000;
 /// Pages and slots of init's capsule.
 const CAPSULE_PAGES: u64 = 64;
 const CAPSULE_SLOTS: u64 = 256;
@@ -290,11 +282,14 @@ impl<M: Machine> Kernel<M> {
         let quota: Name<Quota> = InitRecord::name(&record.quota);
         let page = PAGE_SIZE as u64;
         let read = protection::READ as u32;
-        let stack = self.make_anonymous(quota, STACK_BYTES / page)?;
+        let stack = self.make_anonymous(quota, boot::INIT_STACK_BYTES / page)?;
         self.map_and_forget(
             process_name,
             stack,
-            UserRange::new(STACK_TOP - STACK_BYTES, STACK_BYTES)?,
+            UserRange::new(
+                boot::INIT_STACK_TOP - boot::INIT_STACK_BYTES,
+                boot::INIT_STACK_BYTES,
+            )?,
             read | protection::WRITE as u32,
         )?;
         let info = self.make_fixed(
@@ -309,7 +304,7 @@ impl<M: Machine> Kernel<M> {
         self.map_and_forget(
             process_name,
             info,
-            UserRange::new(BOOT_INFO_ADDRESS, page)?,
+            UserRange::new(boot::INIT_BOOT_INFO, page)?,
             read,
         )?;
         let thread = self.make_thread(
@@ -317,9 +312,9 @@ impl<M: Machine> Kernel<M> {
             &ThreadStart {
                 entry: header.init_entry,
                 // As after a call: eight bytes below a multiple of sixteen.
-                stack: STACK_TOP - 8,
-                arguments: [BOOT_INFO_ADDRESS, 0],
-                pages: UserRange::new(MESSAGE_PAGES, 2 * page)?,
+                stack: boot::INIT_STACK_TOP - 8,
+                arguments: [boot::INIT_BOOT_INFO, 0],
+                pages: UserRange::new(boot::INIT_MESSAGE_PAGES, 2 * page)?,
                 priority: u32::from(PRIORITIES) - 1,
                 fs_base: 0,
             },
