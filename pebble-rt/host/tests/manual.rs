@@ -2,7 +2,8 @@
 //!
 //! A box marked `pebble` is a program. Boxes that follow it at once say what belongs to it: `input` what it reads,
 //! `output` what it prints, `error` what it says on the error output. A box marked `pebble file=PATH` is a file that
-//! the next program of the page finds beside it.
+//! the next program of the page finds beside it. A box marked `console` shows commands behind `$ ` and below each what it
+//! writes; it finds the files of the boxes before it.
 
 mod support;
 
@@ -49,7 +50,7 @@ struct Fence {
     follows: bool,
 }
 
-/// A program of the manual.
+/// A program or a session of the manual.
 #[derive(Default)]
 struct Example {
     /// `PAGE:LINE`.
@@ -60,6 +61,8 @@ struct Example {
     input: String,
     output: String,
     errors: String,
+    /// Whether `source` is no program but a session at a prompt.
+    is_session: bool,
 }
 
 fn examples_in(folder: &Path) -> Result<Vec<Example>, String> {
@@ -137,6 +140,16 @@ fn examples_of(page: &str, fences: &[Fence]) -> Result<Vec<Example>, String> {
                     attached = true;
                 }
             },
+            ("console", _) => {
+                examples.push(Example {
+                    place: format!("{page}:{}", fence.line),
+                    files: std::mem::take(&mut files),
+                    source: fence.text.clone(),
+                    is_session: true,
+                    ..Example::default()
+                });
+                attached = false;
+            }
             ("input", Some(example)) if attached && fence.follows => {
                 example.input.clone_from(&fence.text)
             }
@@ -166,6 +179,9 @@ impl Example {
         let root = self
             .prepare()
             .map_err(|error| format!("cannot prepare the folder: {error}"))?;
+        if self.is_session {
+            return self.check_session(&root);
+        }
         let folder = root.path().display().to_string();
         let arguments = ["run", "--root", &folder, PROGRAM].map(str::to_owned);
         let output = pebble(&arguments, self.input.as_bytes())?;
@@ -189,13 +205,39 @@ impl Example {
         }
     }
 
+    /// Types every command of a session and writes the session down again, with what the commands write.
+    fn check_session(&self, root: &Scratch) -> Result<(), String> {
+        let mut actual = String::new();
+        for line in self.source.lines() {
+            let Some(command) = line.strip_prefix("$ ") else {
+                continue;
+            };
+            actual.push_str(line);
+            actual.push('\n');
+            let words = command
+                .strip_prefix("pebble ")
+                .ok_or_else(|| format!("only pebble can be run: {command}"))?;
+            let mut arguments = vec!["--root".to_owned(), root.path().display().to_string()];
+            arguments.extend(words.split(' ').map(str::to_owned));
+            let output = pebble(&arguments, b"")?;
+            actual += &String::from_utf8_lossy(&output.stdout);
+            actual += &String::from_utf8_lossy(&output.stderr);
+        }
+        let report = difference("session", &self.source, &actual);
+        if report.is_empty() {
+            Ok(())
+        } else {
+            Err(report)
+        }
+    }
+
     fn prepare(&self) -> std::io::Result<Scratch> {
         let root = Scratch::new(&self.place.replace(':', "-"))?;
         for (path, text) in self
             .files
             .iter()
             .map(|(path, text)| (path.as_str(), text))
-            .chain([(PROGRAM, &self.source)])
+            .chain((!self.is_session).then_some((PROGRAM, &self.source)))
         {
             let path = root.path().join(path);
             if let Some(parent) = path.parent() {
