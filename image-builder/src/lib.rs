@@ -7,10 +7,12 @@
 #![cfg_attr(not(feature = "build"), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "directory")]
 extern crate alloc;
 
 #[cfg(feature = "build")]
 pub mod builder;
+#[cfg(feature = "directory")]
 pub mod directory;
 #[cfg(feature = "build")]
 pub mod elf;
