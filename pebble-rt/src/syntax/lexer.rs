@@ -122,54 +122,9 @@ pub(crate) enum Symbol {
     AugmentedAssign,
 }
 
-/// The symbols, longer ones before their beginnings.
-const SYMBOLS: [(&str, Symbol); 41] = [
-    ("**=", Symbol::AugmentedAssign),
-    ("//=", Symbol::AugmentedAssign),
-    ("<<=", Symbol::AugmentedAssign),
-    (">>=", Symbol::AugmentedAssign),
-    ("**", Symbol::DoubleStar),
-    ("//", Symbol::DoubleSlash),
-    ("<<", Symbol::ShiftLeft),
-    (">>", Symbol::ShiftRight),
-    ("==", Symbol::Equal),
-    ("!=", Symbol::NotEqual),
-    ("<=", Symbol::LessEqual),
-    (">=", Symbol::GreaterEqual),
-    ("+=", Symbol::AugmentedAssign),
-    ("-=", Symbol::AugmentedAssign),
-    ("*=", Symbol::AugmentedAssign),
-    ("/=", Symbol::AugmentedAssign),
-    ("%=", Symbol::AugmentedAssign),
-    ("&=", Symbol::AugmentedAssign),
-    ("|=", Symbol::AugmentedAssign),
-    ("^=", Symbol::AugmentedAssign),
-    ("+", Symbol::Plus),
-    ("-", Symbol::Minus),
-    ("*", Symbol::Star),
-    ("/", Symbol::Slash),
-    ("%", Symbol::Percent),
-    ("&", Symbol::Ampersand),
-    ("|", Symbol::Bar),
-    ("^", Symbol::Caret),
-    ("~", Symbol::Tilde),
-    ("<", Symbol::Less),
-    (">", Symbol::Greater),
-    ("(", Symbol::LeftParen),
-    (")", Symbol::RightParen),
-    ("[", Symbol::LeftSquare),
-    ("]", Symbol::RightSquare),
-    ("{", Symbol::LeftBrace),
-    ("}", Symbol::RightBrace),
-    (".", Symbol::Dot),
-    (",", Symbol::Comma),
-    (":", Symbol::Colon),
-    ("=", Symbol::Assign),
-];
-
 /// The tokens of `text[start..end]`, with one [`TokenKind::End`] behind them.
 pub(crate) fn tokens(text: &str, start: usize, end: usize) -> Vec<Token> {
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity((end - start) / 3 + 2);
     let mut at = start;
     loop {
         let token = next_token(&text[..end], at);
@@ -204,12 +159,16 @@ pub(crate) fn next_token(text: &str, at: usize) -> Token {
 
 /// True for a character that a name may begin with.
 pub(crate) fn is_name_start(character: char) -> bool {
-    character == '_' || character.is_alphabetic()
+    character.is_ascii_alphabetic()
+        || character == '_'
+        || (!character.is_ascii() && character.is_alphabetic())
 }
 
 /// True for a character that a name may go on with.
 pub(crate) fn is_name_part(character: char) -> bool {
-    character == '_' || character.is_alphanumeric()
+    character.is_ascii_alphanumeric()
+        || character == '_'
+        || (!character.is_ascii() && character.is_alphanumeric())
 }
 
 /// True when all of `text` is one name that is not reserved.
@@ -238,14 +197,62 @@ fn string(text: &str, start: usize) -> (TokenKind, usize) {
 }
 
 fn symbol(text: &str, start: usize, first: char) -> (TokenKind, usize) {
-    let rest = &text[start..];
-    match SYMBOLS
-        .iter()
-        .find(|(spelling, _)| rest.starts_with(spelling))
-    {
-        Some((spelling, symbol)) => (TokenKind::Symbol(*symbol), start + spelling.len()),
+    match symbol_at(&text.as_bytes()[start..]) {
+        Some((symbol, length)) => (TokenKind::Symbol(symbol), start + length),
         None => (TokenKind::Unexpected, start + first.len_utf8()),
     }
+}
+
+/// The symbol that `bytes` begin with and its length; longer ones before their beginnings.
+fn symbol_at(bytes: &[u8]) -> Option<(Symbol, usize)> {
+    Some(match bytes {
+        [b'*', b'*', b'=', ..]
+        | [b'/', b'/', b'=', ..]
+        | [b'<', b'<', b'=', ..]
+        | [b'>', b'>', b'=', ..] => (Symbol::AugmentedAssign, 3),
+        [b'*', b'*', ..] => (Symbol::DoubleStar, 2),
+        [b'/', b'/', ..] => (Symbol::DoubleSlash, 2),
+        [b'<', b'<', ..] => (Symbol::ShiftLeft, 2),
+        [b'>', b'>', ..] => (Symbol::ShiftRight, 2),
+        [b'=', b'=', ..] => (Symbol::Equal, 2),
+        [b'!', b'=', ..] => (Symbol::NotEqual, 2),
+        [b'<', b'=', ..] => (Symbol::LessEqual, 2),
+        [b'>', b'=', ..] => (Symbol::GreaterEqual, 2),
+        [
+            b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'^',
+            b'=',
+            ..,
+        ] => (Symbol::AugmentedAssign, 2),
+        [byte, ..] => (single_symbol(*byte)?, 1),
+        [] => return None,
+    })
+}
+
+fn single_symbol(byte: u8) -> Option<Symbol> {
+    Some(match byte {
+        b'+' => Symbol::Plus,
+        b'-' => Symbol::Minus,
+        b'*' => Symbol::Star,
+        b'/' => Symbol::Slash,
+        b'%' => Symbol::Percent,
+        b'&' => Symbol::Ampersand,
+        b'|' => Symbol::Bar,
+        b'^' => Symbol::Caret,
+        b'~' => Symbol::Tilde,
+        b'<' => Symbol::Less,
+        b'>' => Symbol::Greater,
+        b'(' => Symbol::LeftParen,
+        b')' => Symbol::RightParen,
+        b'[' => Symbol::LeftSquare,
+        b']' => Symbol::RightSquare,
+        b'{' => Symbol::LeftBrace,
+        b'}' => Symbol::RightBrace,
+        b'.' => Symbol::Dot,
+        b',' => Symbol::Comma,
+        b':' => Symbol::Colon,
+        b'=' => Symbol::Assign,
+        _ => return None,
+    })
 }
 
 fn number(text: &str, start: usize) -> (TokenKind, usize) {

@@ -26,7 +26,7 @@ pub use statement::{
 };
 
 /// The most expressions that stand inside one another.
-pub const MAX_EXPRESSION_HEIGHT: u16 = 200;
+pub const MAX_EXPRESSION_HEIGHT: u16 = 128;
 
 /// The most blocks that stand inside one another.
-pub const MAX_BLOCK_DEPTH: usize = 100;
+pub const MAX_BLOCK_DEPTH: usize = 64;

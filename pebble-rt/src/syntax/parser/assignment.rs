@@ -3,15 +3,14 @@
 use super::Parser;
 use super::fragment::{Fragment, FragmentKind, Parse};
 use crate::syntax::ast::{BinaryOperator, StmtKind};
-use crate::syntax::lexer::{self, Symbol, Token, TokenKind, Word};
+use crate::syntax::lexer::{Symbol, Token, TokenKind, Word};
 use alloc::vec::Vec;
 
 impl<'line> Parser<'line> {
     /// An assignment, if the line has an assignment sign outside strings and brackets.
     pub(super) fn assignment(&mut self, line: Fragment<'line>) -> Parse<Option<StmtKind>> {
-        let tokens = lexer::tokens(&line.line.text, line.start, line.end);
-        let mut signs = signs(&tokens).peekable();
-        let Some(first) = signs.peek() else {
+        let signs: Vec<Token> = signs(self.scope.line_tokens(line.line)).collect();
+        let Some(first) = signs.first() else {
             return Ok(None);
         };
         if first.kind == TokenKind::Symbol(Symbol::AugmentedAssign) {
@@ -19,7 +18,8 @@ impl<'line> Parser<'line> {
         }
         let mut targets = Vec::new();
         let mut start = line.start;
-        for sign in signs.take_while(|sign| sign.kind == TokenKind::Symbol(Symbol::Assign)) {
+        let is_plain = |sign: &Token| sign.kind == TokenKind::Symbol(Symbol::Assign);
+        for sign in signs.into_iter().take_while(is_plain) {
             let fragment = Fragment::of(line.line, start, sign.start);
             targets.push(self.in_fragment(fragment, FragmentKind::Target, |parser| {
                 parser.target_list()

@@ -8,7 +8,7 @@ use crate::syntax::ast::{
     Span, UnaryOperator,
 };
 use crate::syntax::error::SyntaxError;
-use crate::syntax::lexer::{self, Symbol, Token, TokenKind, Word};
+use crate::syntax::lexer::{Symbol, Token, TokenKind, Word};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -64,7 +64,7 @@ impl<'scope, 'line> ExprParser<'scope, 'line> {
         end: usize,
         depth: u16,
     ) -> Parse<Self> {
-        let tokens = lexer::tokens(&fragment.line.text, start, end);
+        let tokens = scope.tokens(fragment.line, start, end);
         let parser = Self {
             fragment,
             kind,

@@ -1,6 +1,6 @@
 //! What the parser must know about the code around the place it is at.
 
-use crate::syntax::lexer::{self, Symbol, TokenKind, Word};
+use crate::syntax::lexer::{self, Symbol, Token, TokenKind, Word};
 use crate::syntax::lines::LogicalLine;
 use alloc::vec::Vec;
 
@@ -23,6 +23,9 @@ pub(super) struct Scope<'line> {
     lines: &'line [LogicalLine<'line>],
     frames: Vec<Frame>,
     bound: [Option<bool>; SoftWord::COUNT],
+    /// The tokens of the line that was asked about last.
+    line_tokens: Vec<Token>,
+    tokenized_line: Option<&'line LogicalLine<'line>>,
     /// Accept expressions that are no calls as statements, as a prompt does.
     pub(super) allows_bare_expressions: bool,
 }
@@ -62,8 +65,51 @@ impl<'line> Scope<'line> {
             lines,
             frames,
             bound: [None; SoftWord::COUNT],
+            line_tokens: Vec::new(),
+            tokenized_line: None,
             allows_bare_expressions,
         }
+    }
+
+    /// The tokens of all of a line. Most lines are asked about several times.
+    pub(super) fn line_tokens(&mut self, line: &'line LogicalLine<'line>) -> &[Token] {
+        if !self
+            .tokenized_line
+            .is_some_and(|known| core::ptr::eq(known, line))
+        {
+            self.line_tokens = lexer::tokens(&line.text, 0, line.text.len());
+            self.tokenized_line = Some(line);
+        }
+        &self.line_tokens
+    }
+
+    /// The tokens of a stretch of a line, with one [`TokenKind::End`] behind them.
+    pub(super) fn tokens(
+        &mut self,
+        line: &'line LogicalLine<'line>,
+        start: usize,
+        end: usize,
+    ) -> Vec<Token> {
+        let all = self.line_tokens(line);
+        let first = all.partition_point(|token| token.start < start);
+        let last = all.partition_point(|token| token.end <= end && token.kind != TokenKind::End);
+        // A stretch that cuts a token in two is read on its own, as is one that begins inside a string.
+        let is_cut = all.get(last).is_some_and(|token| token.start < end)
+            || first
+                .checked_sub(1)
+                .and_then(|index| all.get(index))
+                .is_some_and(|token| token.end > start);
+        if is_cut || first > last {
+            return lexer::tokens(&line.text, start, end);
+        }
+        let mut tokens = Vec::with_capacity(last - first + 1);
+        tokens.extend_from_slice(&all[first..last]);
+        tokens.push(Token {
+            kind: TokenKind::End,
+            start: end,
+            end,
+        });
+        tokens
     }
 
     /// True when the program itself makes a variable, parameter, function or class of that name anywhere. Then the old
@@ -166,7 +212,7 @@ fn line_binds(text: &str, word: &str) -> bool {
 }
 
 /// The index of the last assignment sign outside brackets, 0 if there is none.
-fn assignment_end(tokens: &[lexer::Token]) -> usize {
+fn assignment_end(tokens: &[Token]) -> usize {
     let mut depth = 0_i32;
     let mut last = 0;
     for (index, token) in tokens.iter().enumerate() {
@@ -186,7 +232,7 @@ fn assignment_end(tokens: &[lexer::Token]) -> usize {
     last
 }
 
-fn position_of(tokens: &[lexer::Token], kind: TokenKind) -> usize {
+fn position_of(tokens: &[Token], kind: TokenKind) -> usize {
     tokens
         .iter()
         .position(|token| token.kind == kind)
