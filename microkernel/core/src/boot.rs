@@ -79,6 +79,29 @@ impl InitRecord {
         }
     }
 
+    /// The quota of the whole machine.
+    #[cfg(feature = "audit")]
+    pub(crate) fn quota_name(&self) -> Name<Quota> {
+        Self::name(&self.quota)
+    }
+
+    /// init's capsule.
+    #[cfg(feature = "audit")]
+    pub(crate) fn capsule_name(&self) -> Name<Capsule> {
+        Self::name(&self.capsule)
+    }
+
+    /// What the kernel itself holds for init.
+    #[cfg(feature = "audit")]
+    pub(crate) fn held(&self) -> [Held; 3] {
+        let name = |cell| Self::name::<crate::object::header::Any>(cell);
+        [
+            Held::new(name(&self.quota), Kind::Quota, Rights::all()),
+            Held::new(name(&self.hardware), Kind::Hardware, Rights::all()),
+            Held::new(name(&self.capsule), Kind::Capsule, Rights::all()),
+        ]
+    }
+
     fn image_range(&self) -> FrameRange {
         FrameRange {
             first: Frame::new(self.image[0].load(Ordering::Relaxed)),

@@ -5,6 +5,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "audit")]
+mod audit;
 mod boot;
 mod handle;
 mod image;

@@ -1,0 +1,524 @@
+//! Kernels, the threads that tests play, and the dice.
+
+use std::rc::Rc;
+
+use abi::image::{EntryKind, ImageEntry, ImageHeader, SEGMENT_EXECUTABLE};
+use abi::{Handle, Operation, Outcome};
+use kernel_core::machine::{BootFacts, Frame, FrameRange, Resume, UserContext};
+use kernel_core::{FastPath, Kernel, Shared};
+
+use super::machine::{Bus, ModelMachine};
+
+/// Frames of the model's RAM.
+const FRAMES: u64 = 2560;
+const BOOT_INFO: Frame = Frame::new(1);
+const TIME_PAGE: Frame = Frame::new(2);
+const IMAGE: FrameRange = FrameRange {
+    first: Frame::new(4),
+    count: 2,
+};
+const USABLE: FrameRange = FrameRange {
+    first: Frame::new(16),
+    count: FRAMES - 16,
+};
+
+/// A system call, as registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub operation: Operation,
+    pub a: Handle,
+    pub b: Handle,
+    pub c: Handle,
+    pub argument: u64,
+    pub words: [u64; 8],
+    pub length: usize,
+    pub handles: usize,
+}
+
+impl Request {
+    pub fn new(operation: Operation) -> Self {
+        Self {
+            operation,
+            a: Handle::NONE,
+            b: Handle::NONE,
+            c: Handle::NONE,
+            argument: 0,
+            words: [0; 8],
+            length: 0,
+            handles: 0,
+        }
+    }
+    pub fn a(self, a: Handle) -> Self {
+        Self { a, ..self }
+    }
+    pub fn b(self, b: Handle) -> Self {
+        Self { b, ..self }
+    }
+    pub fn c(self, c: Handle) -> Self {
+        Self { c, ..self }
+    }
+    pub fn argument(self, argument: u64) -> Self {
+        Self { argument, ..self }
+    }
+    pub fn words(mut self, words: &[u64]) -> Self {
+        self.words[..words.len()].copy_from_slice(words);
+        self
+    }
+    pub fn message(self, length: usize, handles: usize) -> Self {
+        Self {
+            length,
+            handles,
+            ..self
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reply {
+    pub info: abi::MessageInfo,
+    pub upper: u32,
+    pub handles: u64,
+    pub argument: u64,
+    pub words: [u64; 8],
+}
+
+impl Reply {
+    pub fn outcome(&self) -> Outcome {
+        Outcome::from_number(self.info.code()).expect("the kernel gives known outcomes")
+    }
+    pub fn wake(&self) -> abi::WakeKind {
+        assert_eq!(self.outcome(), Outcome::Ok);
+        abi::WakeKind::from_number(self.info.flags()).expect("a known wake")
+    }
+    pub fn reply_handle(&self) -> Handle {
+        Handle(self.argument as u32)
+    }
+    pub fn result(&self) -> Handle {
+        Handle(self.handles as u32)
+    }
+    pub fn second(&self) -> Handle {
+        Handle(self.argument as u32)
+    }
+}
+
+/// A thread as its script sees it: its number is its entry address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Actor(pub usize);
+
+enum Play {
+    /// In user mode, without orders.
+    Resting,
+    /// In user mode, with a system call to make.
+    Ordered(Request),
+    /// In a system call.
+    Waiting,
+}
+
+struct Role {
+    context: *const UserContext,
+    play: Play,
+    answer: Option<Reply>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CpuState {
+    User(*const UserContext),
+    Idle,
+    Poll,
+}
+
+/// Where the first actor begins; others follow at this distance.
+const ENTRY: u64 = 0x40_0000;
+const ENTRY_STEP: u64 = 0x10;
+
+/// Everything.
+pub struct World {
+    pub bus: Rc<Bus>,
+    pub kernels: Vec<Kernel<ModelMachine>>,
+    shared: *mut Shared,
+    states: Vec<CpuState>,
+    roles: Vec<Role>,
+    dice: u64,
+    pub frames_at_boot: u64,
+    pub steps: u64,
+    pub checks: bool,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.kernels.clear();
+        // SAFETY: it came from `Box::into_raw`, and the kernels that referred to it are gone.
+        unsafe { drop(Box::from_raw(self.shared)) };
+    }
+}
+
+fn store_bytes(bus: &Bus, frame: Frame, offset: usize, bytes: &[u8]) {
+    for (index, byte) in bytes.iter().enumerate() {
+        let at = offset + index;
+        let word = &bus.words(frame.plus((at / 4096) as u64))[at % 4096 / 8];
+        let shift = at % 8 * 8;
+        word.set(word.get() & !(0xff << shift) | u64::from(*byte) << shift);
+    }
+}
+
+/// An image with one page of program.
+fn build_image(bus: &Bus) {
+    let crc = |bytes: &[u8]| crc32fast::hash(bytes);
+    let mut directory = Vec::new();
+    let contents = [0x90u8; 64];
+    let entry = ImageEntry {
+        kind: EntryKind::InitSegment as u32,
+        crc: crc(&contents),
+        name_offset: 0,
+        name_length: 0,
+        offset: 4096,
+        length: 64,
+        address: ENTRY,
+        memory_length: 4096,
+        flags: SEGMENT_EXECUTABLE,
+        reserved: 0,
+    };
+    for value in [entry.kind, entry.crc, entry.name_offset, entry.name_length] {
+        directory.extend(value.to_le_bytes());
+    }
+    for value in [
+        entry.offset,
+        entry.length,
+        entry.address,
+        entry.memory_length,
+    ] {
+        directory.extend(value.to_le_bytes());
+    }
+    for value in [entry.flags, entry.reserved] {
+        directory.extend(value.to_le_bytes());
+    }
+    let mut header = Vec::new();
+    header.extend(ImageHeader::MAGIC.to_le_bytes());
+    header.extend(ImageHeader::VERSION.to_le_bytes());
+    header.extend(1u32.to_le_bytes());
+    for value in [8192u64, 64 + 56, 0, ENTRY] {
+        header.extend(value.to_le_bytes());
+    }
+    header.extend(crc(&directory).to_le_bytes());
+    header.extend(0u32.to_le_bytes());
+    header.extend(0u64.to_le_bytes());
+    let sum = crc(&header);
+    header[52..56].copy_from_slice(&sum.to_le_bytes());
+    store_bytes(bus, IMAGE.first, 0, &header);
+    store_bytes(bus, IMAGE.first, 64, &directory);
+    store_bytes(bus, IMAGE.first, 4096, &contents);
+}
+
+impl World {
+    pub fn new(cpus: usize, fast: FastPath, seed: u64) -> Self {
+        let bus = Bus::new(cpus, FRAMES, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        build_image(&bus);
+        let shared = Box::into_raw(Box::new(Shared::new()));
+        // SAFETY: it lives until the world is dropped, which drops the kernels first.
+        let shared_reference: &'static Shared = unsafe { &*shared };
+        let kernels: Vec<_> = (0..cpus)
+            .map(|cpu| {
+                let machine = ModelMachine {
+                    bus: bus.clone(),
+                    cpu,
+                };
+                let kernel = Kernel::new(machine, cpu, shared_reference);
+                kernel.set_fast_path(fast);
+                kernel
+            })
+            .collect();
+        let facts = BootFacts {
+            usable: &[USABLE],
+            protected: &[FrameRange {
+                first: Frame::new(0),
+                count: FRAMES,
+            }],
+            cpu_count: cpus,
+            image: IMAGE,
+            image_bytes: 8192,
+            firmware: FrameRange::EMPTY,
+            boot_info: BOOT_INFO,
+            time_page: TIME_PAGE,
+        };
+        let mut world = Self {
+            bus,
+            kernels,
+            shared,
+            states: vec![CpuState::Idle; cpus],
+            roles: Vec::new(),
+            dice: seed.wrapping_mul(0xd134_2543_de82_ef95) | 1,
+            frames_at_boot: 0,
+            steps: 0,
+            checks: true,
+        };
+        let state = state_of(world.kernels[0].boot(&facts).expect("the model boots"));
+        world.enter(0, state);
+        for cpu in 1..cpus {
+            let state = state_of(world.kernels[cpu].resume());
+            world.enter(cpu, state);
+        }
+        world.frames_at_boot = world.frames_in_all();
+        world
+    }
+
+    /// init's thread.
+    pub const INIT: Actor = Actor(0);
+
+    /// The entry address for a new actor's thread.
+    pub fn new_actor(&mut self) -> (Actor, u64) {
+        let number = self.roles.len().max(1);
+        while self.roles.len() <= number {
+            self.roles.push(Role {
+                context: std::ptr::null(),
+                play: Play::Resting,
+                answer: None,
+            });
+        }
+        (Actor(number), ENTRY + number as u64 * ENTRY_STEP)
+    }
+
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        (self.dice >> 11) % sides.max(1)
+    }
+
+    fn enter(&mut self, cpu: usize, state: CpuState) {
+        self.states[cpu] = state;
+        let CpuState::User(pointer) = state else {
+            return;
+        };
+        // SAFETY: the kernel just named it as the thread to run.
+        let context = unsafe { &*pointer };
+        let role = match self.roles.iter().position(|role| role.context == pointer) {
+            Some(role) if context.rip.get() == ENTRY + role as u64 * ENTRY_STEP => role,
+            _ => {
+                let role = ((context.rip.get() - ENTRY) / ENTRY_STEP) as usize;
+                while self.roles.len() <= role {
+                    self.roles.push(Role {
+                        context: std::ptr::null(),
+                        play: Play::Resting,
+                        answer: None,
+                    });
+                }
+                for other in &mut self.roles {
+                    if other.context == pointer {
+                        other.context = std::ptr::null();
+                    }
+                }
+                self.roles[role].context = pointer;
+                role
+            }
+        };
+        if matches!(self.roles[role].play, Play::Waiting) {
+            self.roles[role].play = Play::Resting;
+            self.roles[role].answer = Some(Reply {
+                info: abi::MessageInfo(context.info.get() as u32),
+                upper: (context.info.get() >> 32) as u32,
+                handles: context.handles.get(),
+                argument: context.argument.get(),
+                words: context.words.each_ref().map(std::cell::Cell::get),
+            });
+        }
+    }
+
+    /// Has an actor make a system call when it is its turn.
+    pub fn order(&mut self, actor: Actor, request: Request) {
+        self.roles[actor.0].answer = None;
+        self.roles[actor.0].play = Play::Ordered(request);
+    }
+
+    pub fn is_resting(&self, actor: Actor) -> bool {
+        matches!(self.roles[actor.0].play, Play::Resting)
+    }
+
+    /// Takes what an actor's last call came to.
+    pub fn answer(&mut self, actor: Actor) -> Option<Reply> {
+        self.roles[actor.0].answer.take()
+    }
+
+    /// The role whose context a CPU runs.
+    fn role_on(&self, cpu: usize) -> Option<usize> {
+        match self.states[cpu] {
+            CpuState::User(pointer) => self.roles.iter().position(|role| role.context == pointer),
+            _ => None,
+        }
+    }
+
+    /// Something that a CPU could do now.
+    fn moves(&self) -> Vec<(usize, Move)> {
+        let mut moves = Vec::new();
+        for cpu in 0..self.kernels.len() {
+            if self.bus.ipis[cpu].get() {
+                moves.push((cpu, Move::Ipi));
+            }
+            if self.bus.timers[cpu].get() <= self.bus.now.get() {
+                moves.push((cpu, Move::Timer));
+            }
+            if self.states[cpu] == CpuState::Poll {
+                moves.push((cpu, Move::Resume));
+            }
+            if let Some(role) = self.role_on(cpu) {
+                if matches!(self.roles[role].play, Play::Ordered(_)) {
+                    moves.push((cpu, Move::Run(role)));
+                }
+            }
+        }
+        moves
+    }
+
+    /// Lets one CPU do one thing. False if nothing is left to do but wait for the clock.
+    pub fn step(&mut self) -> bool {
+        let moves = self.moves();
+        if moves.is_empty() {
+            return false;
+        }
+        let (cpu, next) = moves[self.roll(moves.len() as u64) as usize];
+        self.bus.now.set(self.bus.now.get() + 1);
+        self.steps += 1;
+        let state = match next {
+            Move::Ipi => {
+                self.bus.ipis[cpu].set(false);
+                state_of(self.kernels[cpu].ipi())
+            }
+            Move::Timer => {
+                self.bus.timers[cpu].set(u64::MAX);
+                state_of(self.kernels[cpu].timer())
+            }
+            Move::Resume => state_of(self.kernels[cpu].resume()),
+            Move::Run(role) => self.run(cpu, role),
+        };
+        self.enter(cpu, state);
+        if self.checks {
+            self.check();
+        }
+        true
+    }
+
+    fn run(&mut self, cpu: usize, role: usize) -> CpuState {
+        let Play::Ordered(request) = std::mem::replace(&mut self.roles[role].play, Play::Waiting)
+        else {
+            unreachable!("only ordered roles run");
+        };
+        // SAFETY: it is the context that this CPU runs.
+        let context = unsafe { &*self.roles[role].context };
+        let info = abi::MessageInfo::new(request.operation as u8, request.length)
+            .with_handles(request.handles);
+        context
+            .info
+            .set(u64::from(info.0) | u64::from(request.c.0) << 32);
+        context
+            .handles
+            .set(u64::from(request.a.0) | u64::from(request.b.0) << 32);
+        context.argument.set(request.argument);
+        for (place, word) in context.words.iter().zip(request.words) {
+            place.set(word);
+        }
+        context.entered.set(UserContext::BY_SYSCALL);
+        state_of(self.kernels[cpu].syscall())
+    }
+
+    /// Raises a fault in the actor's thread, which must be running.
+    pub fn fault(&mut self, actor: Actor, address: u64) {
+        let cpu = (0..self.kernels.len())
+            .find(|&cpu| self.role_on(cpu) == Some(actor.0))
+            .expect("the actor runs");
+        let state =
+            state_of(self.kernels[cpu].page_fault(address, kernel_core::machine::Access::Write, 6));
+        self.enter(cpu, state);
+        self.check();
+    }
+
+    pub fn device_interrupt(&mut self, cpu: usize, vector: u8) {
+        let state = state_of(self.kernels[cpu].interrupt(vector));
+        self.enter(cpu, state);
+        self.check();
+    }
+
+    /// Whether an actor's thread is what some CPU runs.
+    pub fn runs(&self, actor: Actor) -> bool {
+        (0..self.kernels.len()).any(|cpu| self.role_on(cpu) == Some(actor.0))
+    }
+
+    /// Steps until nothing is left to do but wait for the clock. Threads that only rest give way by yielding.
+    pub fn settle(&mut self) {
+        let mut budget = 20_000;
+        loop {
+            while self.step() {
+                budget -= 1;
+                assert!(budget > 0, "the world does not settle");
+            }
+            if !self.yield_for_others() {
+                return;
+            }
+            budget -= 1;
+            assert!(budget > 0, "the world does not settle");
+        }
+    }
+
+    /// If a thread with orders is ready behind one that rests, the resting one yields.
+    fn yield_for_others(&mut self) -> bool {
+        let has_starved = self.roles.iter().enumerate().any(|(number, role)| {
+            matches!(role.play, Play::Ordered(_)) && !self.runs(Actor(number))
+        });
+        if !has_starved {
+            return false;
+        }
+        let mut moved = false;
+        for cpu in 0..self.kernels.len() {
+            if let Some(role) = self.role_on(cpu)
+                && matches!(self.roles[role].play, Play::Resting)
+                && self.roles[role].answer.is_none()
+                && self.kernels[cpu].audit_ready() > 0
+            {
+                self.order(Actor(role), Request::new(Operation::Yield));
+                moved = true;
+            }
+        }
+        moved
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&mut self, nanoseconds: u64) {
+        self.bus.now.set(self.bus.now.get() + nanoseconds);
+    }
+
+    /// Makes a system call for an actor and steps until it has an answer.
+    pub fn call(&mut self, actor: Actor, request: Request) -> Reply {
+        self.order(actor, request);
+        for _ in 0..20_000 {
+            if let Some(answer) = self.answer(actor) {
+                return answer;
+            }
+            if !self.step() && !self.yield_for_others() {
+                break;
+            }
+        }
+        panic!("{actor:?} got no answer to {request:?}");
+    }
+
+    /// The same, for a call that must succeed.
+    pub fn must(&mut self, actor: Actor, request: Request) -> Reply {
+        let reply = self.call(actor, request);
+        assert_eq!(reply.outcome(), Outcome::Ok, "{request:?} of {actor:?}");
+        reply
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Move {
+    Ipi,
+    Timer,
+    Resume,
+    Run(usize),
+}
+
+fn state_of(resume: Resume<'_>) -> CpuState {
+    match resume {
+        Resume::User(context) => CpuState::User(context),
+        Resume::Idle => CpuState::Idle,
+        Resume::Poll => CpuState::Poll,
+    }
+}
