@@ -17,6 +17,9 @@ pub struct Interrupt {
     pub vector: Cell<u32>,
     /// 1 if it is a line, else a message.
     pub is_line: Cell<u32>,
+    /// 1 if that line signals by level: it is masked while it is served. One that signals by edge is not, because the
+    /// controller forgets an edge that comes while the line is masked.
+    pub is_level: Cell<u32>,
     /// Global system interrupt, for a line.
     pub gsi: Cell<u32>,
     /// Number of the bit.

@@ -63,6 +63,9 @@ impl<M: Machine> Kernel<M> {
                 return Err(Outcome::Unsupported.into());
             }
             interrupt.is_line.set(1);
+            interrupt
+                .is_level
+                .set(u32::from(line.trigger == Trigger::Level));
             interrupt.gsi.set(gsi);
             operands.set_words(&[0, 0]);
         } else {

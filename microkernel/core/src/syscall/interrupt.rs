@@ -49,13 +49,13 @@ impl<M: Machine> Kernel<M> {
         if interrupt.notification.load(Ordering::Acquire) == 0 {
             return Err(Outcome::InvalidState.into());
         }
-        if interrupt.is_line.get() != 0 {
+        if interrupt.is_level.get() != 0 {
             self.machine().unmask_line(interrupt.gsi.get());
         }
         Ok(Next::Done)
     }
 
-    /// A device's vector arrived: its line is masked until it is acknowledged, and its bit is set.
+    /// A device's vector arrived: a line that signals by level is masked until it is acknowledged, and the bit is set.
     pub fn serve_interrupt(&self, vector: u8) {
         let name = Name::<Interrupt>::from_bits(
             self.shared().vectors[vector as usize].load(Ordering::Acquire),
@@ -63,7 +63,7 @@ impl<M: Machine> Kernel<M> {
         let Some(interrupt) = self.get(name) else {
             return;
         };
-        if interrupt.is_line.get() != 0 {
+        if interrupt.is_level.get() != 0 {
             self.machine().mask_line(interrupt.gsi.get());
         }
         let notification =
