@@ -147,6 +147,17 @@ pub struct SpawnRequest {
     pub modules: Option<Vec<String>>,
 }
 
+/// What the interpreter of a Pebble program is told beyond arguments and environment: its bootstrap's configuration.
+#[message]
+pub struct GuestConfig {
+    /// The working directory.
+    pub cwd: String,
+    /// Program text to run in place of the file.
+    pub source: Option<String>,
+    /// The families of modules that it gets; `None`: all.
+    pub modules: Option<Vec<String>>,
+}
+
 /// What a program reads from and writes to.
 #[message]
 pub struct Streams {
@@ -227,9 +238,6 @@ pub trait Process {
 
     /// Makes a pipe of `capacity` bytes: the end to read, the end to write. With `capture`, it never blocks the writer: what does not fit is dropped and counted.
     fn pipe(&mut self, capacity: u32, capture: bool) -> Result<(Handle<Connection>, Handle<Connection>), Error>;
-
-    /// Makes a Connection to procd for a session that acts as uid with no parent (only agentd and init may).
-    fn session(&mut self, uid: u32) -> Result<Handle<Connection>, Error>;
 
     /// Waits for a signal to the caller itself; `after` is the number of the last one it has. A program that never asks is ended by Interrupt and Terminate.
     #[idempotent]

@@ -159,6 +159,17 @@ impl Table {
         self.processes.insert(record.pid, record);
     }
 
+    /// Puts back a process that an earlier incarnation of the server knew.
+    pub fn restore(&mut self, record: Record) {
+        self.next_report = self.next_report.max(record.report + 1);
+        self.add(record);
+    }
+
+    /// Leaves out numbers that may have been given away without a trace.
+    pub fn skip(&mut self, numbers: u32) {
+        self.next_pid = self.next_pid.saturating_add(numbers);
+    }
+
     /// A process.
     pub fn get(&self, pid: u32) -> Option<&Record> {
         self.processes.get(&pid)
