@@ -5,7 +5,7 @@
 
 use crate::message::Words;
 use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES, TRANSFER_OFFSET};
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 
 /// One thread's own.
 #[repr(C)]
@@ -17,7 +17,7 @@ pub struct ThreadBlock {
     send_lent: Cell<bool>,
     pub(crate) outgoing: Transfers,
     pub(crate) incoming: Transfers,
-    pub(crate) pending: RefCell<PendingReply>,
+    pub(crate) pending: PendingReply,
 }
 
 /// Handles beside the bytes of a message.
@@ -33,11 +33,11 @@ pub(crate) struct Transfers {
 #[derive(Default)]
 pub(crate) struct PendingReply {
     /// The Reply; 0 if nothing waits.
-    pub reply: u32,
+    pub reply: Cell<u32>,
     /// Shape of the message.
-    pub info: u32,
+    pub info: Cell<u32>,
     /// Its first 64 bytes, or nothing if it is in the send page.
-    pub words: Words,
+    pub words: Cell<Words>,
 }
 
 impl ThreadBlock {
@@ -50,11 +50,11 @@ impl ThreadBlock {
             send_lent: Cell::new(false),
             outgoing: Transfers::new(),
             incoming: Transfers::new(),
-            pending: RefCell::new(PendingReply {
-                reply: 0,
-                info: 0,
-                words: Words([0; 64]),
-            }),
+            pending: PendingReply {
+                reply: Cell::new(0),
+                info: Cell::new(0),
+                words: Cell::new(Words([0; 64])),
+            },
         }
     }
 

@@ -150,7 +150,7 @@ impl Calls {
             index,
             ended,
             info,
-            words: registers.words.clone(),
+            words: registers.words,
             handles,
             handle_count,
             pool: self.clone(),
@@ -237,7 +237,7 @@ impl Slot {
                 | (u64::from(self.call.raw().0) << 32),
             rdi: u64::from(request.connection.0) | (u64::from(request.terms.on_behalf.0) << 32),
             rsi: request.terms.deadline.as_ns(),
-            words: request.words.clone(),
+            words: request.words,
         };
         sys::system_call(&mut registers);
         match registers.outcome() {

@@ -54,10 +54,10 @@ where
     // Answers before questions: nobody is to wait for us while we wait for somebody else.
     flush();
     let info = pack(method, number, arguments, &mut words, &Page::Send)?;
-    let answer = enter(connection, terms, info, &words)?;
-    if answer.outcome() == Outcome::Interrupted && replay != Replay::Never {
+    let answer = enter(connection, terms, info, &words);
+    if answer.info().code() == Outcome::Interrupted as u8 && replay != Replay::Never {
         // The answer has overwritten neither our words nor the send page.
-        let again = enter(connection, terms, info, &words)?;
+        let again = enter(connection, terms, info, &words);
         return unpack(&again);
     }
     unpack(&answer)
@@ -90,24 +90,23 @@ fn enter(
     terms: Terms,
     info: MessageInfo,
     words: &Words,
-) -> Result<Registers, Failure> {
+) -> Registers {
     let mut registers = Registers {
         rax: u64::from(info.with_code(Operation::Call as u8).0),
         rdi: u64::from(connection.raw().0) | (u64::from(terms.on_behalf.0) << 32),
         rsi: terms.deadline.as_ns(),
-        words: words.clone(),
+        words: *words,
     };
     sys::system_call(&mut registers);
-    Ok(registers)
+    registers
 }
 
 /// Takes the answer out of the registers, or out of the thread's receive page.
 #[inline(always)]
 fn unpack<T: DeserializeOwned, E: DeserializeOwned>(answer: &Registers) -> Result<T, CallError<E>> {
-    let outcome = answer.outcome();
-    if outcome != Outcome::Ok {
+    if !answer.is_ok() {
         let ended = CallOutcome {
-            outcome,
+            outcome: answer.outcome(),
             detail: answer.upper(),
         };
         return Err(CallError::Failed(failure(ended, &answer.words)));
@@ -284,7 +283,7 @@ pub fn call_bytes_with_handles(
     };
     sys::block().with_send_page(fill).ok_or(Failure::TooLarge)?;
     let info = MessageInfo::new(0, request.len()).with_handles(handles.len());
-    let answer = enter(connection, terms, info, &words)?;
+    let answer = enter(connection, terms, info, &words);
     if answer.outcome() != Outcome::Ok {
         return Err(failure(
             CallOutcome {

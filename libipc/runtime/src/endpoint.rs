@@ -143,17 +143,18 @@ impl Endpoint {
     pub fn receive(&mut self, deadline: impl Into<Option<Instant>>) -> Wake<'_> {
         let until = deadline.into().map_or(NEVER, Instant::as_ns);
         let badge_and_info = loop {
-            let mut registers = self.enter(until);
-            match registers.outcome() {
-                Outcome::Ok => {}
-                Outcome::DeadlinePassed => return Wake::Deadline(Instant::now()),
-                outcome => return Wake::Failed(SysError(outcome)),
+            let registers = self.enter(until);
+            if !registers.is_ok() {
+                return match registers.outcome() {
+                    Outcome::DeadlinePassed => Wake::Deadline(Instant::now()),
+                    outcome => Wake::Failed(SysError(outcome)),
+                };
             }
             let info = registers.info();
             match WakeKind::from_number(info.flags()) {
                 Some(WakeKind::Call) => {
                     let badge = Badge::from_bits(registers.rdi);
-                    core::mem::swap(&mut self.buffers.words, &mut registers.words);
+                    self.buffers.words = registers.words;
                     self.buffers.handle_count = 0;
                     if info.handles() != 0 {
                         (self.buffers.handles, self.buffers.handle_count) =
@@ -199,25 +200,18 @@ impl Endpoint {
 
     #[inline(always)]
     fn enter(&self, until: u64) -> Registers {
-        let block = sys::block();
-        let mut pending = block.pending.borrow_mut();
-        let mut registers = if pending.reply == 0 {
-            Registers {
-                rdi: u64::from(self.handle.raw().0),
-                rsi: until,
-                ..Registers::new(Operation::Receive)
-            }
-        } else {
-            let info = MessageInfo(pending.info).with_code(Operation::ReplyReceive as u8);
-            let reply = core::mem::take(&mut pending.reply);
-            Registers {
-                rax: u64::from(info.0),
-                rdi: u64::from(self.handle.raw().0) | (u64::from(reply) << 32),
-                rsi: until,
-                words: pending.words.clone(),
-            }
+        let pending = &sys::block().pending;
+        let reply = pending.reply.replace(0);
+        let mut registers = Registers {
+            rdi: u64::from(self.handle.raw().0) | (u64::from(reply) << 32),
+            rsi: until,
+            ..Registers::new(Operation::Receive)
         };
-        drop(pending);
+        if reply != 0 {
+            let info = MessageInfo(pending.info.get()).with_code(Operation::ReplyReceive as u8);
+            registers.rax = u64::from(info.0);
+            registers.words = pending.words.get();
+        }
         sys::system_call(&mut registers);
         registers
     }
@@ -256,22 +250,20 @@ impl Minter {
 /// first, so that nobody's answer waits for something else.
 #[inline(always)]
 pub(crate) fn flush() {
-    let block = sys::block();
-    if block.pending.borrow().reply != 0 {
+    if sys::block().pending.reply.get() != 0 {
         flush_now();
     }
 }
 
 #[cold]
+#[inline(never)]
 fn flush_now() {
-    let (reply, info, words) = {
-        let mut pending = sys::block().pending.borrow_mut();
-        (
-            core::mem::take(&mut pending.reply),
-            pending.info,
-            pending.words.clone(),
-        )
-    };
+    let pending = &sys::block().pending;
+    let (reply, info, words) = (
+        pending.reply.replace(0),
+        pending.info.get(),
+        pending.words.get(),
+    );
     crate::reply::send_now(abi::Handle(reply), MessageInfo(info), &words);
 }
 

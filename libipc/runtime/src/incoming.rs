@@ -297,9 +297,18 @@ impl<'e> IncomingCall<'e> {
     }
 
     /// Copies a message out of the receive page, so that the handler may borrow from it and make calls at the same time.
+    #[inline(always)]
     fn settle(&mut self) {
+        if self.info.length() > REGISTER_BYTES {
+            self.settle_page();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_page(&mut self) {
         let length = self.info.length();
-        if length > REGISTER_BYTES {
+        {
             let copy = self
                 .buffers
                 .copy

@@ -17,6 +17,7 @@ pub mod calls;
 pub mod capsule;
 pub mod client;
 pub mod control;
+mod encoder;
 mod endpoint;
 mod error;
 pub mod fault;

@@ -1,14 +1,14 @@
 //! Values to messages and back: postcard, in the eight registers if it fits, else in the message page.
 
+use crate::encoder::encode_into;
 use crate::sys;
 use crate::transfer;
 use abi::MessageInfo;
 use abi::message::{MAX_BYTES_WITH_TRANSFERS, REGISTER_BYTES, TRANSFER_OFFSET, TransferMode};
-use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 /// The eight words of a message, as bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Words(pub [u8; REGISTER_BYTES]);
 
@@ -127,41 +127,5 @@ pub(crate) fn decode<'a, V: Deserialize<'a>>(bytes: &'a [u8]) -> Result<V, Malfo
 
 #[inline(always)]
 fn write<V: Serialize>(value: &V, buffer: &mut [u8]) -> Result<usize, TooLarge> {
-    postcard::serialize_with_flavor(value, Fixed { buffer, used: 0 }).map_err(|_| TooLarge)
-}
-
-/// A buffer of a fixed size. Unlike postcard's own it has no raw pointers, and copies short runs without a call.
-struct Fixed<'a> {
-    buffer: &'a mut [u8],
-    used: usize,
-}
-
-impl Flavor for Fixed<'_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        let Some(slot) = self.buffer.get_mut(self.used) else {
-            return Err(postcard::Error::SerializeBufferFull);
-        };
-        *slot = byte;
-        self.used += 1;
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        let rest = self.buffer.get_mut(self.used..).unwrap_or_default();
-        let Some(slot) = rest.get_mut(..bytes.len()) else {
-            return Err(postcard::Error::SerializeBufferFull);
-        };
-        slot.copy_from_slice(bytes);
-        self.used += bytes.len();
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.used)
-    }
+    encode_into(value, buffer).map_err(|_| TooLarge)
 }

@@ -87,17 +87,13 @@ impl RawReply {
             fault::after_method();
         }
         flush();
-        let block = sys::block();
-        let mut pending = block.pending.borrow_mut();
-        pending.words = Words::default();
         let mut words = Words::default();
-        drop(pending);
         match encode_result(result, &mut words) {
             Ok(info) if info.handles() == 0 => {
-                let mut pending = block.pending.borrow_mut();
-                pending.words = words;
-                pending.info = info.0;
-                pending.reply = self.take().0;
+                let pending = &sys::block().pending;
+                pending.words.set(words);
+                pending.info.set(info.0);
+                pending.reply.set(self.take().0);
             }
             // The value that owns the handles is about to be dropped: they have to be gone before.
             Ok(info) => send_now(self.take(), info, &words),
@@ -210,10 +206,10 @@ pub(crate) fn send_now(reply: abi::Handle, info: MessageInfo, words: &Words) {
         rax: u64::from(info.with_code(Operation::Reply as u8).0),
         rdi: u64::from(reply.0) << 32,
         rsi: 0,
-        words: words.clone(),
+        words: *words,
     };
     sys::system_call(&mut registers);
-    if registers.outcome() != abi::Outcome::Ok {
+    if !registers.is_ok() {
         // Not consumed: a handle in the answer could not pass. The caller must not wait for ever.
         control::count_refusal();
         transfer::close(reply);

@@ -37,6 +37,12 @@ extern "C" fn begin(argument: *const u8, length: usize) -> ! {
         Layout::from_bytes(bytes(argument, length)).unwrap_or_default()
     };
     crate::thread::adopt_first(&layout);
+    // Not inlined: what uses the thread block must not be moved in front of what sets it.
+    live(argument, length, &layout)
+}
+
+#[inline(never)]
+fn live(argument: *const u8, length: usize, layout: &Layout) -> ! {
     boot::set_own_process(abi::Handle(layout.process));
     crate::space::set_range(layout.free_start, layout.free_end);
     crate::heap::set_limit(if layout.heap_limit == 0 {

@@ -52,6 +52,12 @@ impl Registers {
         (self.rax >> 32) as u32
     }
 
+    /// Whether the outcome is `Ok`.
+    #[inline(always)]
+    pub fn is_ok(&self) -> bool {
+        self.rax as u8 == Outcome::Ok as u8
+    }
+
     /// The outcome. A number that we do not know counts as a refusal.
     #[inline(always)]
     pub fn outcome(&self) -> Outcome {

@@ -54,10 +54,11 @@ pub(crate) fn system_call(registers: &mut Registers) {
 #[inline(always)]
 pub(crate) fn block() -> &'static ThreadBlock {
     let block: *const ThreadBlock;
-    // SAFETY: `set_block` ran before anything else in this thread and stored at fs:0 the block's own address; blocks are never freed while
-    // their thread runs.
+    // SAFETY: `set_block` ran in this thread before any function that calls this one was entered (the functions behind it are never inlined into the
+    // one that sets the block) and stored at fs:0 the block's own address, which never changes afterwards, so the read depends on nothing and may be
+    // done once for many; blocks are never freed while their thread runs.
     unsafe {
-        asm!("mov {}, fs:[0]", out(reg) block, options(pure, readonly, nostack, preserves_flags));
+        asm!("mov {}, fs:[0]", out(reg) block, options(pure, nomem, nostack, preserves_flags));
         &*block
     }
 }

@@ -130,6 +130,16 @@ extern "C" fn live(birth: *mut Birth) -> ! {
         is_done,
     } = unsafe { &mut *birth };
     sys::set_block(block);
+    // Not inlined: what uses the thread block must not be moved in front of what sets it.
+    work(job, done, is_done)
+}
+
+#[inline(never)]
+fn work(
+    job: &mut Option<Box<dyn FnOnce() + Send>>,
+    done: &Handle<Notification>,
+    is_done: &AtomicBool,
+) -> ! {
     if let Some(job) = job.take() {
         job();
     }
