@@ -19,11 +19,20 @@ impl<'line> Parser<'line> {
         let mut targets = Vec::new();
         let mut start = line.start;
         let is_plain = |sign: &Token| sign.kind == TokenKind::Symbol(Symbol::Assign);
-        for sign in signs.into_iter().take_while(is_plain) {
+        for sign in signs.iter().take_while(|sign| is_plain(sign)) {
             let fragment = Fragment::of(line.line, start, sign.start);
-            targets.push(self.in_fragment(fragment, FragmentKind::Target, |parser| {
+            let target = self.in_fragment(fragment, FragmentKind::Target, |parser| {
                 parser.target_list()
-            })?);
+            });
+            match target {
+                Ok(target) => targets.push(target),
+                Err(error) if targets.is_empty() => return Err(error),
+                // No chain of targets, then: all behind the first sign is the value, and it is wrong.
+                Err(error) => {
+                    let value = Fragment::of(line.line, first.end, line.end);
+                    return Err(self.expression_list(value).err().unwrap_or(error));
+                }
+            }
             start = sign.end;
         }
         let value = Fragment::of(line.line, start, line.end);

@@ -259,6 +259,18 @@ fn target_errors_have_their_own_prefix() {
 }
 
 #[test]
+fn what_is_no_chain_of_targets_is_a_wrong_value() {
+    assert_eq!(
+        error("x = 1; y = 2"),
+        "line 1: invalid expression at column 2: unexpected character ';'\n1; y = 2\n ^"
+    );
+    assert_eq!(
+        error("x = f(y) = 2"),
+        "line 1: invalid expression at column 6: unexpected token '='\nf(y) = 2\n     ^"
+    );
+}
+
+#[test]
 fn whole_line_errors() {
     let cases = [
         ("while x", "while statements must end with ':'"),
