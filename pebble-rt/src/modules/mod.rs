@@ -22,6 +22,7 @@ mod processes;
 mod random;
 pub mod regex;
 mod regex_module;
+mod runtime;
 pub mod store;
 mod string_methods;
 mod struct_module;
@@ -64,6 +65,7 @@ pub static LIBRARY: Library = Library {
         time::FUNCTIONS,
         struct_module::FUNCTIONS,
         builtins::FUNCTIONS,
+        runtime::FUNCTIONS,
     ],
     modules: &[
         &math::MODULE,
