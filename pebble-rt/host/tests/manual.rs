@@ -3,7 +3,8 @@
 //! A box marked `pebble` is a program. Boxes that follow it at once say what belongs to it: `input` what it reads,
 //! `output` what it prints, `error` what it says on the error output. A box marked `pebble file=PATH` is a file that
 //! the next program of the page finds beside it. A box marked `console` shows commands behind `$ ` and below each what it
-//! writes; it finds the files of the boxes before it.
+//! writes; it finds the files of the boxes before it. A box marked `lsp` shows messages to the language server behind `-> `
+//! and its messages behind `<- `.
 
 mod support;
 
@@ -61,8 +62,19 @@ struct Example {
     input: String,
     output: String,
     errors: String,
-    /// Whether `source` is no program but a session at a prompt.
-    is_session: bool,
+    kind: Kind,
+}
+
+/// What the text of an example is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// A program.
+    #[default]
+    Program,
+    /// Commands and what they write.
+    Session,
+    /// Messages to and from the language server.
+    Messages,
 }
 
 fn examples_in(folder: &Path) -> Result<Vec<Example>, String> {
@@ -140,12 +152,17 @@ fn examples_of(page: &str, fences: &[Fence]) -> Result<Vec<Example>, String> {
                     attached = true;
                 }
             },
-            ("console", _) => {
+            ("console" | "lsp", _) => {
+                let kind = if kind == "lsp" {
+                    Kind::Messages
+                } else {
+                    Kind::Session
+                };
                 examples.push(Example {
                     place: format!("{page}:{}", fence.line),
                     files: std::mem::take(&mut files),
                     source: fence.text.clone(),
-                    is_session: true,
+                    kind,
                     ..Example::default()
                 });
                 attached = false;
@@ -179,9 +196,14 @@ impl Example {
         let root = self
             .prepare()
             .map_err(|error| format!("cannot prepare the folder: {error}"))?;
-        if self.is_session {
-            return self.check_session(&root);
+        match self.kind {
+            Kind::Program => self.check_program(&root),
+            Kind::Session => self.check_session(&root),
+            Kind::Messages => self.check_messages(),
         }
+    }
+
+    fn check_program(&self, root: &Scratch) -> Result<(), String> {
         let folder = root.path().display().to_string();
         let arguments = ["run", "--root", &folder, PROGRAM].map(str::to_owned);
         let output = pebble(&arguments, self.input.as_bytes())?;
@@ -231,13 +253,52 @@ impl Example {
         }
     }
 
+    /// Sends every message of an exchange and writes the exchange down again, with the answers.
+    fn check_messages(&self) -> Result<(), String> {
+        let sent: Vec<&str> = self
+            .source
+            .lines()
+            .filter_map(|line| line.strip_prefix("-> "))
+            .collect();
+        let framed: String = sent
+            .iter()
+            .map(|text| format!("Content-Length: {}\r\n\r\n{text}", text.len()))
+            .collect();
+        let output = pebble(&["lsp".to_owned()], framed.as_bytes())?;
+        let mut rest = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut actual = String::new();
+        while let Some((head, body)) = rest.split_once("\r\n\r\n") {
+            let length = head
+                .rsplit(' ')
+                .next()
+                .and_then(|text| text.parse::<usize>().ok());
+            let (message, after) = length
+                .and_then(|length| body.split_at_checked(length))
+                .ok_or_else(|| format!("a broken frame: {head}"))?;
+            actual += &format!("<- {message}\n");
+            rest = after.to_owned();
+        }
+        let expected: String = self
+            .source
+            .lines()
+            .filter(|line| line.starts_with("<- "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let report = difference("answers", &expected, &actual);
+        if report.is_empty() {
+            Ok(())
+        } else {
+            Err(report)
+        }
+    }
+
     fn prepare(&self) -> std::io::Result<Scratch> {
         let root = Scratch::new(&self.place.replace(':', "-"))?;
         for (path, text) in self
             .files
             .iter()
             .map(|(path, text)| (path.as_str(), text))
-            .chain((!self.is_session).then_some((PROGRAM, &self.source)))
+            .chain((self.kind == Kind::Program).then_some((PROGRAM, &self.source)))
         {
             let path = root.path().join(path);
             if let Some(parent) = path.parent() {
