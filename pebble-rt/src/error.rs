@@ -115,6 +115,13 @@ pub enum NativeError {
         /// What it must become.
         want: Want,
     },
+    /// `next` of a generator: the machine resumes it.
+    Resume {
+        /// The generator.
+        generator: alloc::rc::Rc<crate::value::Generator>,
+        /// What it gives when the generator has ended; without one that is an error.
+        default: Option<Value>,
+    },
     /// Goes on as a call of another callable with these arguments, whose result is the result.
     TailCall {
         /// What to call.

@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod bytecode;
+mod compile;
 pub mod engine;
 pub mod error;
 pub mod heap;

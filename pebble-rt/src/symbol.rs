@@ -34,7 +34,8 @@ known_symbols! {
     APPEND = "append", POP = "pop", INSERT = "insert", REMOVE = "remove", EXTEND = "extend", SORT = "sort",
     REVERSE = "reverse", CLEAR = "clear", UPDATE = "update", SETDEFAULT = "setdefault", SET_ADD = "add",
     DISCARD = "discard", POPITEM = "popitem", KEY = "key", END = "end", SEP = "sep", RADD = "__radd__",
-    RSUB = "__rsub__", RMUL = "__rmul__", RTRUEDIV = "__rtruediv__", CLASS = "__class__", VALUE = "value",
+    RSUB = "__rsub__", RMUL = "__rmul__", RTRUEDIV = "__rtruediv__", CLASS = "__class__", VALUE = "value", MEMBERS = "__members__", FIELDS = "__fields__", MEMBER_NAME = "name",
+    FILE = "file",
 }
 
 /// Orders like its text, so that the table can be asked with plain text.

@@ -1,5 +1,11 @@
-//! Bytecode.
+//! Bytecode: what the compiler makes and the machine runs.
 
 mod code;
+mod op;
+mod unit;
 
-pub use code::Code;
+pub use code::{Code, LinkedChain, LinkedImport, LinkedUnit, Parameters, Site};
+pub use op::{Insn, NOWHERE, Op};
+pub use unit::{
+    Capture, Chain, CodeKind, Constant, Handler, ImportPath, NameIndex, ParameterList, Place, Proto, Root, Step, Unit,
+};

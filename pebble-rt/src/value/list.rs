@@ -91,6 +91,15 @@ impl ListObj {
         Ok(())
     }
 
+    /// Room for `more` elements, and as much again as the list has when it must grow: many of these stay linear.
+    pub fn reserve_amortised(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        if self.items.capacity() - self.items.len() >= more {
+            return Ok(());
+        }
+        let wanted = self.items.len().checked_add(more).ok_or(OutOfMemory)?;
+        self.grow_to(wanted.max(self.items.len() + self.items.len() / 2))
+    }
+
     /// Adds an element at the end, in amortised constant time.
     #[inline(always)]
     pub fn push(&mut self, item: Value) -> Result<(), OutOfMemory> {

@@ -82,6 +82,8 @@ pub enum Value {
     Cell(Rc<CellObj>),
     /// Something a native module keeps for the program: a compiled pattern, an open socket.
     Foreign(Rc<Foreign>),
+    /// An error on its way. Programs see its text or its object.
+    Error(Rc<Raised>),
 }
 
 impl Clone for Value {
@@ -119,6 +121,7 @@ impl Value {
             Value::Ref(object) => Value::Ref(object.clone()),
             Value::Cell(object) => Value::Cell(object.clone()),
             Value::Foreign(object) => Value::Foreign(object.clone()),
+            Value::Error(object) => Value::Error(object.clone()),
             Value::Undefined | Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
                 Value::None
             }
@@ -175,6 +178,7 @@ impl Value {
             Value::Ref(_) => "ref",
             Value::Cell(_) => "cell",
             Value::Foreign(foreign) => foreign.type_name(),
+            Value::Error(_) => "error",
         })
     }
 

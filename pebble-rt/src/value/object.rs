@@ -24,6 +24,19 @@ pub struct Function {
     pub captured: Vec<Value>,
     /// The class in whose body it was defined.
     pub owner: RefCell<Option<Weak<Class>>>,
+    /// The account it is charged to.
+    pub heap: Heap,
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let mut held = core::mem::take(&mut self.captured);
+        if !held.is_empty() || !self.defaults.is_empty() {
+            held.append(&mut self.defaults);
+            self.heap.release(held);
+        }
+        self.heap.credit(OBJECT_OVERHEAD_BYTES * 2);
+    }
 }
 
 impl Function {
@@ -231,7 +244,8 @@ impl Class {
         self.lineage().find_map(|class| class.own_member(name))
     }
 
-    fn own_member(&self, name: Symbol) -> Option<Member> {
+    /// What a name means on the class alone, its ancestors left out.
+    pub fn own_member(&self, name: Symbol) -> Option<Member> {
         if let Some(value) = self.attributes.borrow().get(&name) {
             return Some(Member::Attribute(value.clone()));
         }
@@ -691,6 +705,27 @@ impl Foreign {
     pub fn get<T: Any>(&self) -> Option<&T> {
         (*self.content).as_any().downcast_ref()
     }
+}
+
+/// An error on its way from where it was raised to where it is handled.
+#[derive(Debug)]
+pub struct Raised {
+    /// Its class.
+    pub class: Rc<Class>,
+    /// The text without `line N: `.
+    pub detail: Value,
+    /// The line it was raised at; 0 when `detail` is the whole text.
+    pub line: u32,
+    /// The file of that line.
+    pub label: Rc<str>,
+    /// The error object, once somebody asked for it.
+    pub object: RefCell<Option<Value>>,
+    /// The calls that it left, innermost first: code and instruction.
+    pub trace: RefCell<Vec<(Rc<Code>, u32)>>,
+    /// A name that may have been meant.
+    pub suggestion: RefCell<Option<String>>,
+    /// The expression and the caret under it, for syntax errors.
+    pub excerpt: RefCell<Option<(String, u32)>>,
 }
 
 /// A call that is paused between two `yield`s.

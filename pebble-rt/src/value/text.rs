@@ -176,7 +176,7 @@ impl Writer<'_> {
 
     fn write_named(&mut self, value: &Value, pending: &mut Vec<Pending>) -> Result<(), TextError> {
         match value {
-            Value::Func(function) => match function.owner_class() {
+            Value::Func(function) => match function.owner_class().filter(|_| function.code.is_method()) {
                 Some(class) => self.push_formatted(format_args!(
                     "<function {}.{}>",
                     class.name(),
