@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod builtins;
 mod bytecode;
 mod compile;
 pub mod engine;
@@ -20,4 +21,4 @@ pub mod syntax;
 pub mod system;
 pub mod tools;
 pub mod value;
-mod vm;
+pub mod vm;

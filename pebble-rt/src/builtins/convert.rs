@@ -18,7 +18,9 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("append", 2, 2, append),
     NativeFunction::new("range", 1, 3, |cx, args| cx.core.range(args)),
     NativeFunction::new("str", 0, 1, str_builtin).takes_iterators(),
-    NativeFunction::new("int", 1, 2, int).takes_iterators().with_parameters(&["value", "base"]),
+    NativeFunction::new("int", 1, 2, int)
+        .takes_iterators()
+        .with_parameters(&["value", "base"]),
     NativeFunction::new("float", 1, 1, float).takes_iterators(),
     NativeFunction::new("bool", 0, 1, bool_builtin).takes_iterators(),
     NativeFunction::new("keys", 1, 1, keys),
@@ -48,9 +50,17 @@ impl Core {
         if step == 0 {
             return Err(NativeError::value_error("range() step cannot be zero"));
         }
-        let distance = if step > 0 { stop as i128 - start as i128 } else { start as i128 - stop as i128 };
+        let distance = if step > 0 {
+            stop as i128 - start as i128
+        } else {
+            start as i128 - stop as i128
+        };
         let stride = i128::from(step).abs();
-        let count = if distance <= 0 { 0 } else { (distance + stride - 1) / stride };
+        let count = if distance <= 0 {
+            0
+        } else {
+            (distance + stride - 1) / stride
+        };
         let count = usize::try_from(count).map_err(|_| crate::heap::OutOfMemory)?;
         let mut numbers = self.heap.values(count)?;
         self.charge_steps(count / 16)?;
@@ -64,7 +74,10 @@ impl Core {
 
     /// The numbers of a `for` over a range whose bounds are not all small.
     pub(crate) fn range_list(&mut self, bounds: &mut [Value; 3]) -> NativeResult {
-        if bounds.iter().any(|bound| !matches!(bound, Value::Int(_) | Value::Big(_))) {
+        if bounds
+            .iter()
+            .any(|bound| !matches!(bound, Value::Int(_) | Value::Big(_)))
+        {
             return Err(range_error());
         }
         if matches!(bounds[2], Value::Int(0)) {
@@ -78,7 +91,11 @@ impl Core {
         let (mut current, stop, step) = (big(&bounds[0]), big(&bounds[1]), big(&bounds[2]));
         let goes_up = step > BigInt::default();
         let mut numbers = crate::value::ListObj::new(&self.heap)?;
-        while if goes_up { current < stop } else { current > stop } {
+        while if goes_up {
+            current < stop
+        } else {
+            current > stop
+        } {
             self.charge_steps(1)?;
             numbers.push(self.heap.integer(current.clone())?)?;
             current += &step;
@@ -94,7 +111,10 @@ fn range_error() -> NativeError {
 fn text_error(error: TextError) -> NativeError {
     match error {
         TextError::OutOfMemory => crate::heap::OutOfMemory.into(),
-        TextError::NeedsMethod => NativeError::NeedsMethod { index: 0, want: crate::error::Want::Text },
+        TextError::NeedsMethod => NativeError::NeedsMethod {
+            index: 0,
+            want: crate::error::Want::Text,
+        },
     }
 }
 
@@ -113,7 +133,10 @@ fn str_builtin(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 fn quoted(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let text = quoted_text(cx.heap(), &args[0]).map_err(|error| match error {
         TextError::OutOfMemory => NativeError::from(crate::heap::OutOfMemory),
-        TextError::NeedsMethod => NativeError::NeedsMethod { index: 0, want: crate::error::Want::Quoted },
+        TextError::NeedsMethod => NativeError::NeedsMethod {
+            index: 0,
+            want: crate::error::Want::Quoted,
+        },
     })?;
     Ok(cx.heap().owned_string(text)?)
 }
@@ -144,13 +167,17 @@ fn int(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
                 None => Err(unparsed("int", text.as_str())),
             }
         }
-        _ => Err(NativeError::type_error("int() expects a string, integer, or float")),
+        _ => Err(NativeError::type_error(
+            "int() expects a string, integer, or float",
+        )),
     }
 }
 
 fn int_of_base(cx: &mut NativeContext<'_>, value: &Value, base: &Value) -> NativeResult {
     let (Value::Str(text), Value::Int(base @ 2..=36)) = (value, base) else {
-        return Err(NativeError::type_error("int() expects a string and a base from 2 to 36"));
+        return Err(NativeError::type_error(
+            "int() expects a string and a base from 2 to 36",
+        ));
     };
     let words = text.as_str().len() / 16;
     cx.charge(1 + words.saturating_mul(words) / 16)?;
@@ -178,7 +205,9 @@ fn float(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         value => match value.as_float() {
             Some(number) if number.is_finite() => Ok(Value::Float(number)),
             Some(_) => Err(NativeError::new(ErrorClass::Arithmetic, "number too large")),
-            None => Err(NativeError::type_error("float() expects a string, integer, or float")),
+            None => Err(NativeError::type_error(
+                "float() expects a string, integer, or float",
+            )),
         },
     }
 }
@@ -211,10 +240,14 @@ fn argv(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let Some(index) = args[0].as_index() else {
         return Err(NativeError::type_error("argv() expects an integer index"));
     };
-    let found = crate::vm::position(index, cx.arguments().len()).and_then(|at| cx.arguments().get(at));
+    let found =
+        crate::vm::position(index, cx.arguments().len()).and_then(|at| cx.arguments().get(at));
     match found {
         Some(text) => Ok(cx.heap().string(text)?),
-        None => Err(NativeError::new(ErrorClass::Index, "argv index out of range")),
+        None => Err(NativeError::new(
+            ErrorClass::Index,
+            "argv index out of range",
+        )),
     }
 }
 

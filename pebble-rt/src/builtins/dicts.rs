@@ -7,7 +7,9 @@ use crate::vm::bad_key;
 
 /// The methods.
 pub static METHODS: &[NativeFunction] = &[
-    NativeFunction::new("get", 2, 3, get).takes_iterators().with_parameters(&["", "key", "default"]),
+    NativeFunction::new("get", 2, 3, get)
+        .takes_iterators()
+        .with_parameters(&["", "key", "default"]),
     NativeFunction::new("items", 1, 1, items),
     NativeFunction::new("keys", 1, 1, keys),
     NativeFunction::new("values", 1, 1, values),
@@ -93,7 +95,10 @@ fn popitem(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             pair.push(value);
             Ok(cx.heap().tuple(pair)?)
         }
-        None => Err(NativeError::new(ErrorClass::Key, "popitem from an empty dict")),
+        None => Err(NativeError::new(
+            ErrorClass::Key,
+            "popitem from an empty dict",
+        )),
     }
 }
 
@@ -115,18 +120,25 @@ fn update(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             cx.charge(1 + source.len() / 4)?;
             let dict = changed(args)?;
             for (key, value) in source.iter() {
-                dict.insert(key.clone(), value.clone()).map_err(|_| bad_key())??;
+                dict.insert(key.clone(), value.clone())
+                    .map_err(|_| bad_key())??;
             }
         }
         Value::List(pairs) => {
             cx.charge(1 + pairs.len() / 4)?;
             for pair in pairs.iter() {
-                let [key, value] = <[Value; 2]>::try_from(super::lists::elements(pair))
-                    .map_err(|_| NativeError::type_error("update() expects a dict or a list of pairs"))?;
+                let [key, value] =
+                    <[Value; 2]>::try_from(super::lists::elements(pair)).map_err(|_| {
+                        NativeError::type_error("update() expects a dict or a list of pairs")
+                    })?;
                 changed(args)?.insert(key, value).map_err(|_| bad_key())??;
             }
         }
-        _ => return Err(NativeError::type_error("update() expects a dict or a list of pairs")),
+        _ => {
+            return Err(NativeError::type_error(
+                "update() expects a dict or a list of pairs",
+            ));
+        }
     }
     Ok(Value::None)
 }

@@ -17,8 +17,10 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("#record", 2, 2, record),
     NativeFunction::new("#enum", 2, 2, enumeration),
     NativeFunction::new("#match_sequence", 3, 3, match_sequence).takes_iterators(),
-    NativeFunction::new("#match_mapping", 1, 1, |_, args| Ok(Value::Bool(matches!(args[0], Value::Dict(_)))))
-        .takes_iterators(),
+    NativeFunction::new("#match_mapping", 1, 1, |_, args| {
+        Ok(Value::Bool(matches!(args[0], Value::Dict(_))))
+    })
+    .takes_iterators(),
     NativeFunction::new("#match_class", 2, 2, match_class).takes_iterators(),
     NativeFunction::new("#match_position", 3, 3, match_position).takes_iterators(),
     NativeFunction::new("#match_field", 2, 2, match_field).takes_iterators(),
@@ -31,8 +33,10 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     .takes_iterators(),
     NativeFunction::new("_has_order", 1, 1, has_order).takes_iterators(),
     NativeFunction::new("_sort_plain", 2, 2, sort_plain),
-    NativeFunction::new("_is_instance_value", 1, 1, |_, args| Ok(Value::Bool(matches!(args[0], Value::Instance(_)))))
-        .takes_iterators(),
+    NativeFunction::new("_is_instance_value", 1, 1, |_, args| {
+        Ok(Value::Bool(matches!(args[0], Value::Instance(_))))
+    })
+    .takes_iterators(),
     NativeFunction::new("_kind", 1, 1, kind).takes_iterators(),
 ];
 
@@ -74,7 +78,11 @@ fn enumeration(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     class.set_method(Symbol::INIT, false, cx.core.prelude_value("_enum_init"))?;
     let mut members = Vec::new();
     for name in super::lists::elements(&args[1]) {
-        let Some(symbol) = name.as_str().map(String::from).map(|text| cx.core.interner.intern(&text)) else {
+        let Some(symbol) = name
+            .as_str()
+            .map(String::from)
+            .map(|text| cx.core.interner.intern(&text))
+        else {
             continue;
         };
         let symbol = symbol?;
@@ -97,7 +105,11 @@ fn match_sequence(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult
         _ => return Ok(Value::Bool(false)),
     };
     let wanted = args[1].as_int().unwrap_or(0) as usize;
-    Ok(Value::Bool(if args[2].is_true() { length >= wanted } else { length == wanted }))
+    Ok(Value::Bool(if args[2].is_true() {
+        length >= wanted
+    } else {
+        length == wanted
+    }))
 }
 
 fn match_class(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -118,16 +130,25 @@ fn match_position(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResul
         let value = args[0].clone();
         return one(cx, is_first.then_some(value));
     };
-    let names = instance.class().attribute(Symbol::FIELDS).map(|names| super::lists::elements(&names));
+    let names = instance
+        .class()
+        .attribute(Symbol::FIELDS)
+        .map(|names| super::lists::elements(&names));
     let at = args[2].as_int().unwrap_or(0) as usize;
-    let name = names.and_then(|names| names.get(at).and_then(|name| name.as_str().map(String::from)));
+    let name = names.and_then(|names| {
+        names
+            .get(at)
+            .and_then(|name| name.as_str().map(String::from))
+    });
     let symbol = name.and_then(|name| cx.core.interner.find(&name));
     let field = symbol.and_then(|symbol| instance.field(symbol));
     one(cx, field)
 }
 
 fn match_field(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    let name = args[1].as_str().and_then(|name| cx.core.interner.find(name));
+    let name = args[1]
+        .as_str()
+        .and_then(|name| cx.core.interner.find(name));
     let found = match (&args[0], name) {
         (Value::Instance(_) | Value::Class(_) | Value::Module(_), Some(name)) => {
             cx.core.attribute(&args[0], name).ok()

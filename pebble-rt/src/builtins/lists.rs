@@ -18,7 +18,9 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("extend", 2, 2, extend),
     NativeFunction::new("index", 2, 2, index).takes_iterators(),
     NativeFunction::new("count", 2, 2, count).takes_iterators(),
-    NativeFunction::new("sort", 1, 3, sort).takes_iterators().with_parameters(&["", "key", "reverse"]),
+    NativeFunction::new("sort", 1, 3, sort)
+        .takes_iterators()
+        .with_parameters(&["", "key", "reverse"]),
     NativeFunction::new("reverse", 1, 1, reverse),
     NativeFunction::new("clear", 1, 1, clear),
     NativeFunction::new("copy", 1, 1, |_, args| Ok(args[0].clone())),
@@ -46,29 +48,45 @@ fn append(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 fn pop(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let index = match args.get(1) {
         None | Some(Value::Undefined) => -1,
-        Some(value) => {
-            value.as_index().ok_or_else(|| NativeError::type_error("list index must be an integer"))?
-        }
+        Some(value) => value
+            .as_index()
+            .ok_or_else(|| NativeError::type_error("list index must be an integer"))?,
     };
     let list = list(args)?;
     if list.is_empty() {
-        return Err(NativeError::new(ErrorClass::Index, "pop from an empty list"));
+        return Err(NativeError::new(
+            ErrorClass::Index,
+            "pop from an empty list",
+        ));
     }
     let Some(at) = position(index, list.len()) else {
-        return Err(NativeError::new(ErrorClass::Index, "list index out of range"));
+        return Err(NativeError::new(
+            ErrorClass::Index,
+            "list index out of range",
+        ));
     };
     let moved = list.len() - at;
-    let item = if moved == 1 { list.pop() } else { list.remove(at) };
+    let item = if moved == 1 {
+        list.pop()
+    } else {
+        list.remove(at)
+    };
     cx.charge(1 + moved / 64)?;
     Ok(item.unwrap_or(Value::None))
 }
 
 fn insert(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    let index = args[1].as_index().ok_or_else(|| NativeError::type_error("list index must be an integer"))?;
+    let index = args[1]
+        .as_index()
+        .ok_or_else(|| NativeError::type_error("list index must be an integer"))?;
     let item = core::mem::take(&mut args[2]);
     let list = list(args)?;
     let length = list.len() as i64;
-    let at = if index < 0 { index.saturating_add(length).max(0) } else { index.min(length) } as usize;
+    let at = if index < 0 {
+        index.saturating_add(length).max(0)
+    } else {
+        index.min(length)
+    } as usize;
     cx.charge(1 + (list.len() - at) / 64)?;
     list.insert(at, item)?;
     Ok(Value::None)
@@ -121,14 +139,19 @@ fn count(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         _ => &[],
     };
     cx.charge(1 + items.len() / 8)?;
-    let found = items.iter().filter(|item| equal(item, &args[1]) == Equality::Equal).count();
+    let found = items
+        .iter()
+        .filter(|item| equal(item, &args[1]) == Equality::Equal)
+        .count();
     Ok(Value::Int(found as i64))
 }
 
 fn extend(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let source = core::mem::take(&mut args[1]);
     let Some(items) = cx.core.items(&source) else {
-        return Err(NativeError::type_error("extend() expects something to iterate over"));
+        return Err(NativeError::type_error(
+            "extend() expects something to iterate over",
+        ));
     };
     cx.charge(1 + items.len() / 8)?;
     let list = list(args)?;
@@ -160,7 +183,11 @@ fn sort(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 /// Sorts in place, stable; on failure the order is as far as the sort came.
-pub(crate) fn sort_values(cx: &mut NativeContext<'_>, items: &mut [Value], is_reverse: bool) -> Result<(), NativeError> {
+pub(crate) fn sort_values(
+    cx: &mut NativeContext<'_>,
+    items: &mut [Value],
+    is_reverse: bool,
+) -> Result<(), NativeError> {
     if is_reverse {
         items.reverse();
     }
@@ -178,9 +205,9 @@ pub(crate) fn is_less(left: &Value, right: &Value) -> Result<bool, NativeError> 
         (Value::Str(a), Value::Str(b)) => Ok(a.as_str() < b.as_str()),
         _ => match order(left, right) {
             Ok(ordering) => Ok(ordering == Some(Ordering::Less)),
-            Err(Unordered::NoOrder | Unordered::NeedsMethod) => {
-                Err(NativeError::type_error("'<' requires two numbers, two strings, or two lists"))
-            }
+            Err(Unordered::NoOrder | Unordered::NeedsMethod) => Err(NativeError::type_error(
+                "'<' requires two numbers, two strings, or two lists",
+            )),
         },
     }
 }

@@ -15,7 +15,12 @@ use crate::vm::Core;
 
 /// The functions of this part.
 pub static LIBRARY: Library = Library {
-    functions: &[convert::FUNCTIONS, objects::FUNCTIONS, hidden::FUNCTIONS, crate::vm::THREAD_FUNCTIONS],
+    functions: &[
+        convert::FUNCTIONS,
+        objects::FUNCTIONS,
+        hidden::FUNCTIONS,
+        crate::vm::THREAD_FUNCTIONS,
+    ],
     modules: &[],
     string_methods: &[],
     bytes_methods: &[],
@@ -26,7 +31,11 @@ pub static PRELUDE_SOURCE: &str = include_str!("prelude.peb");
 
 impl Core {
     /// The method of a value of a built-in type.
-    pub(crate) fn builtin_method(&self, value: &Value, name: Symbol) -> Option<&'static NativeFunction> {
+    pub(crate) fn builtin_method(
+        &self,
+        value: &Value,
+        name: Symbol,
+    ) -> Option<&'static NativeFunction> {
         let text = self.interner.text(name);
         let tables: [&'static [NativeFunction]; 2] = match value {
             Value::List(_) => [lists::METHODS, &[]],
@@ -38,7 +47,10 @@ impl Core {
             Value::Bytes(_) => return self.library_method(text, |library| library.bytes_methods),
             _ => return None,
         };
-        tables.into_iter().flatten().find(|method| method.name == text)
+        tables
+            .into_iter()
+            .flatten()
+            .find(|method| method.name == text)
     }
 
     fn library_method(
@@ -46,7 +58,10 @@ impl Core {
         name: &str,
         table: fn(&'static Library) -> &'static [NativeFunction],
     ) -> Option<&'static NativeFunction> {
-        self.libraries.iter().flat_map(|library| table(library)).find(|method| method.name == name)
+        self.libraries
+            .iter()
+            .flat_map(|library| table(library))
+            .find(|method| method.name == name)
     }
 
     /// The names of the methods of a value of a built-in type, for completion.
@@ -57,10 +72,20 @@ impl Core {
             Value::Set(_) => sets::METHODS,
             Value::Tuple(_) => lists::TUPLE_METHODS,
             Value::Str(_) => {
-                return self.libraries.iter().flat_map(|library| library.string_methods).map(|m| m.name).collect();
+                return self
+                    .libraries
+                    .iter()
+                    .flat_map(|library| library.string_methods)
+                    .map(|m| m.name)
+                    .collect();
             }
             Value::Bytes(_) => {
-                return self.libraries.iter().flat_map(|library| library.bytes_methods).map(|m| m.name).collect();
+                return self
+                    .libraries
+                    .iter()
+                    .flat_map(|library| library.bytes_methods)
+                    .map(|m| m.name)
+                    .collect();
             }
             _ => &[],
         };

@@ -18,12 +18,17 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("hasattr", 2, 2, hasattr).takes_iterators(),
     NativeFunction::new("getattr", 2, 3, getattr).takes_iterators(),
     NativeFunction::new("setattr", 3, 3, setattr).takes_iterators(),
-    NativeFunction::new("callable", 1, 1, |_, args| Ok(Value::Bool(is_callable(&args[0])))).takes_iterators(),
+    NativeFunction::new("callable", 1, 1, |_, args| {
+        Ok(Value::Bool(is_callable(&args[0])))
+    })
+    .takes_iterators(),
     NativeFunction::new("iter", 1, 1, iter).takes_iterators(),
     NativeFunction::new("next", 1, 2, next).takes_iterators(),
     NativeFunction::new("id", 1, 1, id).takes_iterators(),
     NativeFunction::new("hash", 1, 1, hash).takes_iterators(),
-    NativeFunction::new("ref", 1, 1, |cx, args| Ok(cx.heap().reference(args[0].clone()))),
+    NativeFunction::new("ref", 1, 1, |cx, args| {
+        Ok(cx.heap().reference(args[0].clone()))
+    }),
     NativeFunction::new("dir", 1, 1, dir).takes_iterators(),
 ];
 
@@ -54,7 +59,11 @@ fn type_builtin(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult 
 }
 
 /// Whether a value is of a type: a class, the builtin that converts to the type, its name, or a tuple of those.
-pub(crate) fn is_of_type(cx: &mut NativeContext<'_>, value: &Value, wanted: &Value) -> Result<bool, NativeError> {
+pub(crate) fn is_of_type(
+    cx: &mut NativeContext<'_>,
+    value: &Value,
+    wanted: &Value,
+) -> Result<bool, NativeError> {
     match wanted {
         Value::Class(class) => Ok(match value {
             Value::Instance(instance) => instance.with_class(|own| own.is_a(class)),
@@ -70,7 +79,9 @@ pub(crate) fn is_of_type(cx: &mut NativeContext<'_>, value: &Value, wanted: &Val
             }
             Ok(false)
         }
-        _ => Err(NativeError::type_error("isinstance() expects a class, a builtin type, or a tuple of them")),
+        _ => Err(NativeError::type_error(
+            "isinstance() expects a class, a builtin type, or a tuple of them",
+        )),
     }
 }
 
@@ -86,16 +97,28 @@ fn issubclass(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     }
 }
 
-fn attribute_name(cx: &mut NativeContext<'_>, args: &[Value], function: &str) -> Result<Symbol, NativeError> {
+fn attribute_name(
+    cx: &mut NativeContext<'_>,
+    args: &[Value],
+    function: &str,
+) -> Result<Symbol, NativeError> {
     let Some(name) = args[1].as_str() else {
-        return Err(NativeError::type_error(format!("{function}() expects an attribute name")));
+        return Err(NativeError::type_error(format!(
+            "{function}() expects an attribute name"
+        )));
     };
     let name = String::from(name);
     Ok(cx.core.interner.intern(&name)?)
 }
 
 fn is_missing(error: &NativeError) -> bool {
-    matches!(error, NativeError::Raise { class: ErrorClass::Attribute, .. })
+    matches!(
+        error,
+        NativeError::Raise {
+            class: ErrorClass::Attribute,
+            ..
+        }
+    )
 }
 
 fn hasattr(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -110,7 +133,9 @@ fn hasattr(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 fn getattr(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let name = attribute_name(cx, args, "getattr")?;
     match (cx.core.attribute(&args[0], name), args.get(2)) {
-        (Err(error), Some(default)) if is_missing(&error) && !default.is_undefined() => Ok(default.clone()),
+        (Err(error), Some(default)) if is_missing(&error) && !default.is_undefined() => {
+            Ok(default.clone())
+        }
         (result, _) => result,
     }
 }
@@ -141,13 +166,21 @@ fn next(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             let state = core::mem::replace(&mut *iter.state.borrow_mut(), IterState::Done);
             if let IterState::Over { source, cursor } = state {
                 if let Some((item, after)) = cx.core.next_item(&source, cursor as i64)? {
-                    *iter.state.borrow_mut() = IterState::Over { source, cursor: after as usize };
+                    *iter.state.borrow_mut() = IterState::Over {
+                        source,
+                        cursor: after as usize,
+                    };
                     return Ok(item);
                 }
             }
-            default.ok_or_else(|| NativeError::new(ErrorClass::StopIteration, "the iterator has ended"))
+            default.ok_or_else(|| {
+                NativeError::new(ErrorClass::StopIteration, "the iterator has ended")
+            })
         }
-        Value::Generator(generator) => Err(NativeError::Resume { generator: generator.clone(), default }),
+        Value::Generator(generator) => Err(NativeError::Resume {
+            generator: generator.clone(),
+            default,
+        }),
         value @ Value::Instance(_) => match default {
             None => Err(crate::vm::method_call(value, Symbol::NEXT, &[])
                 .unwrap_or_else(|| NativeError::type_error("next() expects an iterator"))),
@@ -182,7 +215,9 @@ fn hash(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     }
     match hash_key(&args[0]) {
         Ok(hash) => Ok(Value::Int(i64::from(hash))),
-        Err(_) => Err(NativeError::type_error("hash() expects a value that can be a dict key")),
+        Err(_) => Err(NativeError::type_error(
+            "hash() expects a value that can be a dict key",
+        )),
     }
 }
 

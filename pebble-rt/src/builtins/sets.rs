@@ -16,27 +16,55 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("clear", 1, 1, clear),
     NativeFunction::new("copy", 1, 1, |_, args| Ok(args[0].clone())),
     NativeFunction::new("update", 2, 2, update),
-    NativeFunction::new("union", 2, 2, |cx, args| combined(cx, args, |_, _| true, true)),
-    NativeFunction::new("intersection", 2, 2, |cx, args| combined(cx, args, |item, other| other.contains(item) == Ok(true), false)),
-    NativeFunction::new("difference", 2, 2, |cx, args| combined(cx, args, |item, other| other.contains(item) != Ok(true), false)),
+    NativeFunction::new("union", 2, 2, |cx, args| {
+        combined(cx, args, |_, _| true, true)
+    }),
+    NativeFunction::new("intersection", 2, 2, |cx, args| {
+        combined(
+            cx,
+            args,
+            |item, other| other.contains(item) == Ok(true),
+            false,
+        )
+    }),
+    NativeFunction::new("difference", 2, 2, |cx, args| {
+        combined(
+            cx,
+            args,
+            |item, other| other.contains(item) != Ok(true),
+            false,
+        )
+    }),
     NativeFunction::new("symmetric_difference", 2, 2, symmetric_difference),
     NativeFunction::new("issubset", 2, 2, |cx, args| {
         let other = other(cx, args)?;
-        Ok(Value::Bool(set(args)?.iter().all(|item| other.contains(item) == Ok(true))))
+        Ok(Value::Bool(
+            set(args)?
+                .iter()
+                .all(|item| other.contains(item) == Ok(true)),
+        ))
     }),
     NativeFunction::new("issuperset", 2, 2, |cx, args| {
         let other = other(cx, args)?;
         let set = set(args)?;
-        Ok(Value::Bool(other.iter().all(|item| set.contains(item) == Ok(true))))
+        Ok(Value::Bool(
+            other.iter().all(|item| set.contains(item) == Ok(true)),
+        ))
     }),
     NativeFunction::new("isdisjoint", 2, 2, |cx, args| {
         let other = other(cx, args)?;
-        Ok(Value::Bool(!set(args)?.iter().any(|item| other.contains(item) == Ok(true))))
+        Ok(Value::Bool(
+            !set(args)?
+                .iter()
+                .any(|item| other.contains(item) == Ok(true)),
+        ))
     }),
 ];
 
 fn bad_element(_: KeyError) -> NativeError {
-    NativeError::type_error("set elements must be strings, numbers, booleans, None, tuples, or instances")
+    NativeError::type_error(
+        "set elements must be strings, numbers, booleans, None, tuples, or instances",
+    )
 }
 
 fn set(args: &[Value]) -> Result<&SetObj, NativeError> {
@@ -56,7 +84,9 @@ fn changed(args: &mut [Value]) -> Result<&mut SetObj, NativeError> {
 /// The second operand as a set, whatever it is.
 fn other(cx: &mut NativeContext<'_>, args: &[Value]) -> Result<SetObj, NativeError> {
     let Some(items) = cx.core.items(&args[1]) else {
-        return Err(NativeError::type_error("this method needs something to iterate over"));
+        return Err(NativeError::type_error(
+            "this method needs something to iterate over",
+        ));
     };
     cx.charge(1 + items.len() / 4)?;
     let mut other = SetObj::new(cx.heap())?;

@@ -5,8 +5,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 
-use super::unit::{Capture, CodeKind, Handler, Place, Proto, Step, Unit};
 use super::Insn;
+use super::unit::{Capture, CodeKind, Handler, Place, Proto, Step, Unit};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
@@ -56,8 +56,13 @@ pub struct Code {
 impl Code {
     /// The line that the instruction at `pc` belongs to.
     pub fn line_at(&self, pc: usize) -> u32 {
-        let after = self.lines.partition_point(|(start, _)| *start as usize <= pc);
-        after.checked_sub(1).and_then(|at| self.lines.get(at)).map_or(0, |(_, line)| *line)
+        let after = self
+            .lines
+            .partition_point(|(start, _)| *start as usize <= pc);
+        after
+            .checked_sub(1)
+            .and_then(|at| self.lines.get(at))
+            .map_or(0, |(_, line)| *line)
     }
 
     /// Whether calling it makes a generator.

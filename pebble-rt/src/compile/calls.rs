@@ -13,7 +13,18 @@ const DIRECT_ARGUMENTS: usize = 48;
 
 /// Methods of lists, dicts and sets that change them: they work on the stored object (10.2).
 const CHANGING_METHODS: &[&str] = &[
-    "append", "pop", "insert", "remove", "extend", "sort", "reverse", "clear", "update", "setdefault", "add", "discard",
+    "append",
+    "pop",
+    "insert",
+    "remove",
+    "extend",
+    "sort",
+    "reverse",
+    "clear",
+    "update",
+    "setdefault",
+    "add",
+    "discard",
     "popitem",
 ];
 
@@ -29,7 +40,9 @@ impl Compiler<'_> {
             })
             .collect();
         match positional {
-            Some(values) if values.len() <= DIRECT_ARGUMENTS => self.direct_call(callee, &values, to)?,
+            Some(values) if values.len() <= DIRECT_ARGUMENTS => {
+                self.direct_call(callee, &values, to)?
+            }
             _ => self.spread_call(callee, arguments, to)?,
         }
         self.release_to(mark);
@@ -102,7 +115,13 @@ impl Compiler<'_> {
         self.emit(Op::LoadCallee, base, 0, 0, chain);
     }
 
-    fn call_method(&mut self, object: &Expr, name: &Name, arguments: &[&Expr], to: u8) -> Result<()> {
+    fn call_method(
+        &mut self,
+        object: &Expr,
+        name: &Name,
+        arguments: &[&Expr],
+        to: u8,
+    ) -> Result<()> {
         let index = self.name(name);
         if let Some(base) = self.super_receiver(object)? {
             self.arguments(arguments)?;
@@ -121,8 +140,10 @@ impl Compiler<'_> {
         let base = self.temporary()?;
         self.value_to(object, base)?;
         self.release_to(base + 1);
-        let names_place =
-            matches!(object.kind, ExprKind::Name(_) | ExprKind::Attribute { .. } | ExprKind::Index { .. });
+        let names_place = matches!(
+            object.kind,
+            ExprKind::Name(_) | ExprKind::Attribute { .. } | ExprKind::Index { .. }
+        );
         let pinned = names_place && arguments.iter().any(|argument| may_change_things(argument));
         if pinned {
             self.emit(Op::Pin, base, 0, 0, 0);
@@ -140,7 +161,11 @@ impl Compiler<'_> {
             return Ok(None);
         };
         let is_super = matches!(&callee.kind, ExprKind::Name(name) if name == "super");
-        if !is_super || !arguments.is_empty() || !self.is_builtin("super") || !self.function().is_method() {
+        if !is_super
+            || !arguments.is_empty()
+            || !self.is_builtin("super")
+            || !self.function().is_method()
+        {
             return Ok(None);
         }
         let Some(receiver) = self.function().receiver else {
@@ -158,7 +183,12 @@ impl Compiler<'_> {
     }
 
     /// `super().name` as a value.
-    pub(super) fn super_attribute(&mut self, object: &Expr, name: &Name, wanted: Option<u8>) -> Result<Option<u8>> {
+    pub(super) fn super_attribute(
+        &mut self,
+        object: &Expr,
+        name: &Name,
+        wanted: Option<u8>,
+    ) -> Result<Option<u8>> {
         let mark = self.mark();
         let Some(base) = self.super_receiver(object)? else {
             return Ok(None);
@@ -213,7 +243,10 @@ impl Compiler<'_> {
         let is_global = matches!(steps[..], [Step::Global(_)]);
         if definite.is_none() && !is_global {
             let append = self.name("append");
-            let list = Expr::new(ExprKind::Name(name.clone()), crate::syntax::ast::Span::default());
+            let list = Expr::new(
+                ExprKind::Name(name.clone()),
+                crate::syntax::ast::Span::default(),
+            );
             if let Some(place) = self.place(&list, append)? {
                 let item = self.value(item)?;
                 let taken = u8::from(self.is_temporary(item));
@@ -275,8 +308,12 @@ impl Compiler<'_> {
         let list = self.temporary()?;
         let keywords = self.temporary()?;
         self.emit(Op::NewList, list, 0, 0, 0);
-        let has_keywords =
-            arguments.iter().any(|argument| matches!(argument, Argument::Keyword { .. } | Argument::SpreadKeywords(_)));
+        let has_keywords = arguments.iter().any(|argument| {
+            matches!(
+                argument,
+                Argument::Keyword { .. } | Argument::SpreadKeywords(_)
+            )
+        });
         if has_keywords {
             self.emit(Op::NewDict, keywords, 0, 0, 0);
         } else {

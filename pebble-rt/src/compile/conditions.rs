@@ -1,7 +1,9 @@
 //! Conditions as jumps.
 
 use crate::bytecode::Op;
-use crate::syntax::ast::{CompareOperator, CompareStep, Expr, ExprKind, Integer, LogicalOperator, UnaryOperator};
+use crate::syntax::ast::{
+    CompareOperator, CompareStep, Expr, ExprKind, Integer, LogicalOperator, UnaryOperator,
+};
 
 use super::emit::Label;
 use super::{Compiler, Result};
@@ -19,7 +21,10 @@ impl Compiler<'_> {
 
     fn jump_on(&mut self, condition: &Expr, to: Label, wanted: bool) -> Result<()> {
         match &condition.kind {
-            ExprKind::Unary { operator: UnaryOperator::Not, operand } => self.jump_on(operand, to, !wanted),
+            ExprKind::Unary {
+                operator: UnaryOperator::Not,
+                operand,
+            } => self.jump_on(operand, to, !wanted),
             ExprKind::Boolean(truth) => {
                 if *truth == wanted {
                     self.emit_jump(Op::Jump, 0, 0, 0, to);
@@ -57,11 +62,23 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn jump_on_comparison(&mut self, first: &Expr, step: &CompareStep, to: Label, wanted: bool) -> Result<()> {
+    fn jump_on_comparison(
+        &mut self,
+        first: &Expr,
+        step: &CompareStep,
+        to: Label,
+        wanted: bool,
+    ) -> Result<()> {
         use CompareOperator::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};
-        if !matches!(step.operator, Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual) {
+        if !matches!(
+            step.operator,
+            Equal | NotEqual | Less | LessEqual | Greater | GreaterEqual
+        ) {
             let whole = Expr::new(
-                ExprKind::Compare { first: first.clone().into(), rest: alloc::vec![step.clone()] },
+                ExprKind::Compare {
+                    first: first.clone().into(),
+                    rest: alloc::vec![step.clone()],
+                },
                 first.span,
             );
             return self.jump_on_value(&whole, to, wanted);
@@ -111,7 +128,10 @@ impl Compiler<'_> {
 fn small_number(expression: &Expr) -> Option<i16> {
     match &expression.kind {
         ExprKind::Integer(Integer::Small(number)) => i16::try_from(*number).ok(),
-        ExprKind::Unary { operator: UnaryOperator::Negate, operand } => match operand.kind {
+        ExprKind::Unary {
+            operator: UnaryOperator::Negate,
+            operand,
+        } => match operand.kind {
             ExprKind::Integer(Integer::Small(number)) => i16::try_from(-number).ok(),
             _ => None,
         },

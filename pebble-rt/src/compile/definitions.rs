@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::bytecode::{CodeKind, Constant, Op, ParameterList, Proto};
 use crate::syntax::ast::{
-    Block, ClassDef, Comprehension, ComprehensionClause, ComprehensionElement, EnumDef, Expr, ExprKind, FunctionDef,
-    Lambda, Name, Parameters, RecordDef, Span,
+    Block, ClassDef, Comprehension, ComprehensionClause, ComprehensionElement, EnumDef, Expr,
+    ExprKind, FunctionDef, Lambda, Name, Parameters, RecordDef, Span,
 };
 
 use super::emit::{Function, Variable};
@@ -65,12 +65,26 @@ impl Compiler<'_> {
     }
 
     pub(super) fn lambda(&mut self, lambda: &Lambda, to: u8) -> Result<()> {
-        let kind = if lambda.is_generator { CodeKind::Generator } else { CodeKind::Function };
-        self.make_function(kind, &Name::new("lambda"), &lambda.parameters, Body::Value(&lambda.body), to)
+        let kind = if lambda.is_generator {
+            CodeKind::Generator
+        } else {
+            CodeKind::Function
+        };
+        self.make_function(
+            kind,
+            &Name::new("lambda"),
+            &lambda.parameters,
+            Body::Value(&lambda.body),
+            to,
+        )
     }
 
     /// `(e for x in y)`: a generator function that gets `y`, called at once.
-    pub(super) fn generator_expression(&mut self, comprehension: &Comprehension, to: u8) -> Result<()> {
+    pub(super) fn generator_expression(
+        &mut self,
+        comprehension: &Comprehension,
+        to: u8,
+    ) -> Result<()> {
         let mark = self.mark();
         let base = self.temporary()?;
         let source = self.temporary()?;
@@ -83,7 +97,10 @@ impl Compiler<'_> {
             default: None,
             span: Span::default(),
         };
-        let parameters = Parameters { positional: Vec::from([parameter]), ..Parameters::default() };
+        let parameters = Parameters {
+            positional: Vec::from([parameter]),
+            ..Parameters::default()
+        };
         self.make_function(
             CodeKind::Generator,
             &Name::new("genexpr"),
@@ -160,12 +177,18 @@ impl Compiler<'_> {
         Ok(index)
     }
 
-    fn generator_body(&mut self, comprehension: &Comprehension, shared: &BTreeSet<Name>) -> Result<()> {
+    fn generator_body(
+        &mut self,
+        comprehension: &Comprehension,
+        shared: &BTreeSet<Name>,
+    ) -> Result<()> {
         self.reserve_constants(true);
         self.open_comprehension(comprehension, shared)?;
         let element = match &comprehension.element {
             ComprehensionElement::Generator(element) => element.clone(),
-            ComprehensionElement::List(element) | ComprehensionElement::Set(element) => element.clone(),
+            ComprehensionElement::List(element) | ComprehensionElement::Set(element) => {
+                element.clone()
+            }
             ComprehensionElement::Dict { key, .. } => key.clone(),
         };
         self.clauses(&comprehension.clauses, Some(0), &mut |compiler| {
@@ -200,9 +223,17 @@ impl Compiler<'_> {
     }
 
     /// Gives parameters and variables their registers; those that inner functions share become cells.
-    fn declare_variables(&mut self, parameters: &Parameters, names: &Names, shared: &BTreeSet<Name>) -> Result<()> {
+    fn declare_variables(
+        &mut self,
+        parameters: &Parameters,
+        names: &Names,
+        shared: &BTreeSet<Name>,
+    ) -> Result<()> {
         let positional = parameters.positional.iter();
-        let all = positional.chain(&parameters.keyword_only).chain(&parameters.rest).chain(&parameters.keywords);
+        let all = positional
+            .chain(&parameters.keyword_only)
+            .chain(&parameters.rest)
+            .chain(&parameters.keywords);
         let parameter_names: Vec<Name> = all.map(|parameter| parameter.name.clone()).collect();
         for name in &parameter_names {
             let register = self.declare(name, shared.contains(name))?;
@@ -242,7 +273,14 @@ impl Compiler<'_> {
         for base in &def.bases {
             self.value_to_temporary(base)?;
         }
-        self.make_class(&def.name, &def.body, first, def.bases.len() as u8, to, &|_| Ok(()))?;
+        self.make_class(
+            &def.name,
+            &def.body,
+            first,
+            def.bases.len() as u8,
+            to,
+            &|_| Ok(()),
+        )?;
         self.apply_decorators(decorators, &def.decorators, to);
         self.bind_name(&def.name, to);
         Ok(())
@@ -293,7 +331,12 @@ impl Compiler<'_> {
         let first = self.temporary()?;
         let fields = self.temporary()?;
         self.emit(Op::Move, first, to, 0, 0);
-        let names = def.fields.positional.iter().map(|field| self.name(&field.name)).collect();
+        let names = def
+            .fields
+            .positional
+            .iter()
+            .map(|field| self.name(&field.name))
+            .collect();
         self.load_constant(Constant::Names(names), Some(fields))?;
         self.call_hidden("#record", first, 2, to);
         self.release_to(after);
@@ -306,12 +349,18 @@ impl Compiler<'_> {
     fn record_constructor(&mut self, fields: &Parameters, to: u8) -> Result<()> {
         use crate::syntax::ast::{Parameter, Stmt, StmtKind, Target, TargetKind};
         let receiver = Name::new("#self");
-        let span = Span { line: self.function().line, ..Span::default() };
+        let span = Span {
+            line: self.function().line,
+            ..Span::default()
+        };
         let value = |name: &Name| Expr::new(ExprKind::Name(name.clone()), span);
         let assignments = fields.positional.iter().map(|field| Stmt {
             kind: StmtKind::Assign {
                 targets: Vec::from([Target {
-                    kind: TargetKind::Attribute { object: value(&receiver).into(), name: field.name.clone() },
+                    kind: TargetKind::Attribute {
+                        object: value(&receiver).into(),
+                        name: field.name.clone(),
+                    },
                     span,
                 }]),
                 value: value(&field.name),
@@ -320,8 +369,21 @@ impl Compiler<'_> {
         });
         let block: Block = assignments.collect();
         let mut parameters = fields.clone();
-        parameters.positional.insert(0, Parameter { name: receiver.clone(), default: None, span });
-        self.make_function(CodeKind::Method, &Name::new("__init__"), &parameters, Body::Block(&block), to)
+        parameters.positional.insert(
+            0,
+            Parameter {
+                name: receiver.clone(),
+                default: None,
+                span,
+            },
+        );
+        self.make_function(
+            CodeKind::Method,
+            &Name::new("__init__"),
+            &parameters,
+            Body::Block(&block),
+            to,
+        )
     }
 
     /// `enum Name:`: a class whose members a hidden builtin makes.
@@ -342,7 +404,11 @@ impl Compiler<'_> {
         let first = self.temporary()?;
         let members = self.temporary()?;
         self.emit(Op::Move, first, to, 0, 0);
-        let names = def.members.iter().map(|member| self.name(&member.name)).collect();
+        let names = def
+            .members
+            .iter()
+            .map(|member| self.name(&member.name))
+            .collect();
         self.load_constant(Constant::Names(names), Some(members))?;
         self.call_hidden("#enum", first, 2, to);
         self.release_to(after);
@@ -374,7 +440,10 @@ fn generator_mentions(comprehension: &Comprehension) -> BTreeSet<Name> {
         ComprehensionElement::Generator(element) => ComprehensionElement::List(element.clone()),
         other => other.clone(),
     };
-    let inner = Comprehension { element: list, clauses: comprehension.clauses.clone() };
+    let inner = Comprehension {
+        element: list,
+        clauses: comprehension.clauses.clone(),
+    };
     let whole = Expr::new(ExprKind::Comprehension(inner.into()), Span::default());
     mentions.extend(Mentions::in_expression(&whole));
     mentions

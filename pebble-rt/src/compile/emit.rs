@@ -3,9 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::bytecode::{
-    Chain, CodeKind, Constant, Handler, Insn, NameIndex, Op, Proto, Step,
-};
+use crate::bytecode::{Chain, CodeKind, Constant, Handler, Insn, NameIndex, Op, Proto, Step};
 use crate::syntax::ast::Name;
 
 use super::{Compiler, Result};
@@ -130,7 +128,11 @@ enum ConstantKey {
 impl Function {
     pub(super) fn new(kind: CodeKind, name: NameIndex) -> Function {
         Function {
-            proto: Proto { name, kind, ..Proto::default() },
+            proto: Proto {
+                name,
+                kind,
+                ..Proto::default()
+            },
             blocks: Vec::from([BTreeMap::new()]),
             receiver: None,
             global: BTreeSet::new(),
@@ -166,7 +168,10 @@ impl Function {
 
     /// Whether this is directly in a class.
     pub(super) fn is_method(&self) -> bool {
-        matches!(self.proto.kind, CodeKind::Method | CodeKind::GeneratorMethod)
+        matches!(
+            self.proto.kind,
+            CodeKind::Method | CodeKind::GeneratorMethod
+        )
     }
 }
 
@@ -175,7 +180,12 @@ impl Compiler<'_> {
         let function = self.function();
         let at = function.proto.code.len();
         let line = function.line;
-        if function.proto.lines.last().is_none_or(|(_, last)| *last != line) {
+        if function
+            .proto
+            .lines
+            .last()
+            .is_none_or(|(_, last)| *last != line)
+        {
             function.proto.lines.push((at as u32, line));
         }
         function.proto.code.push(Insn::new(op, a, b, c, d));
@@ -264,7 +274,10 @@ impl Compiler<'_> {
             Constant::Bytes(_) | Constant::Names(_) => None,
         };
         let function = self.function();
-        if let Some(index) = key.as_ref().and_then(|key| function.constant_index.get(key)) {
+        if let Some(index) = key
+            .as_ref()
+            .and_then(|key| function.constant_index.get(key))
+        {
             return *index;
         }
         let index = function.proto.constants.len() as u32;
@@ -308,7 +321,10 @@ impl Compiler<'_> {
 
     pub(super) fn handler(&mut self, start: u32, end: u32, target: u32) {
         if start < end {
-            self.function().proto.handlers.push(Handler { start, end, target });
+            self.function()
+                .proto
+                .handlers
+                .push(Handler { start, end, target });
         }
     }
 
@@ -321,7 +337,10 @@ impl Compiler<'_> {
     pub(super) fn finish(&mut self) -> Result<Proto> {
         let line = self.function().line;
         let Some(mut function) = self.functions.pop() else {
-            return Err(super::CompileError { line, message: "no function to end".into() });
+            return Err(super::CompileError {
+                line,
+                message: "no function to end".into(),
+            });
         };
         let patches = core::mem::take(&mut function.patches);
         for (at, label, is_short) in patches {
@@ -336,7 +355,10 @@ impl Compiler<'_> {
                 Ok(short) => insn.d = insn.d & !0xFFFF | i32::from(short) & 0xFFFF,
                 Err(_) => {
                     let message = "this function is too long".into();
-                    return Err(super::CompileError { line: function.line, message });
+                    return Err(super::CompileError {
+                        line: function.line,
+                        message,
+                    });
                 }
             }
         }
@@ -351,15 +373,23 @@ fn prepend_constants(function: &mut Function) {
         return;
     }
     let proto = &mut function.proto;
-    let loads = function.constant_registers.iter().map(|(index, register)| match proto.constants[*index as usize] {
-        Constant::Int(number) if i32::try_from(number).is_ok() => Insn::new(Op::LoadInt, *register, 0, 0, number as i32),
-        Constant::None => Insn::new(Op::LoadNone, *register, 0, 0, 0),
-        _ => Insn::new(Op::LoadConst, *register, 0, 0, *index as i32),
+    let loads = function.constant_registers.iter().map(|(index, register)| {
+        match proto.constants[*index as usize] {
+            Constant::Int(number) if i32::try_from(number).is_ok() => {
+                Insn::new(Op::LoadInt, *register, 0, 0, number as i32)
+            }
+            Constant::None => Insn::new(Op::LoadNone, *register, 0, 0, 0),
+            _ => Insn::new(Op::LoadConst, *register, 0, 0, *index as i32),
+        }
     });
     let loads: Vec<Insn> = loads.collect();
     proto.code.splice(0..0, loads);
     let shift = count as u32;
-    proto.lines.iter_mut().skip(1).for_each(|(at, _)| *at += shift);
+    proto
+        .lines
+        .iter_mut()
+        .skip(1)
+        .for_each(|(at, _)| *at += shift);
     for handler in &mut proto.handlers {
         handler.start += shift;
         handler.end += shift;

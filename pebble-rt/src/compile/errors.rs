@@ -12,16 +12,20 @@ impl Compiler<'_> {
     pub(super) fn try_statement(&mut self, tried: &TryStmt) -> Result<()> {
         match &tried.finally {
             None => self.try_except(tried),
-            Some(block) => {
-                self.guarded(&mut |compiler| compiler.try_except(tried), &mut |compiler, _, _| compiler.block(block))
-            }
+            Some(block) => self.guarded(
+                &mut |compiler| compiler.try_except(tried),
+                &mut |compiler, _, _| compiler.block(block),
+            ),
         }
     }
 
     fn try_except(&mut self, tried: &TryStmt) -> Result<()> {
         if tried.handlers.is_empty() {
             self.block(&tried.body)?;
-            return tried.otherwise.as_ref().map_or(Ok(()), |block| self.block(block));
+            return tried
+                .otherwise
+                .as_ref()
+                .map_or(Ok(()), |block| self.block(block));
         }
         let before = self.function().definite;
         let (handlers, end) = (self.new_label(), self.new_label());
@@ -124,11 +128,21 @@ impl Compiler<'_> {
         let (state, value) = (self.temporary()?, self.temporary()?);
         let entry = self.new_label();
         let before = self.function().definite;
-        self.function().finallies.push(Finally { entry, state, value, exits: Vec::new() });
+        self.function().finallies.push(Finally {
+            entry,
+            state,
+            value,
+            exits: Vec::new(),
+        });
         let start = self.here();
         body(self)?;
         let stop = self.here();
-        let exits = self.function().finallies.pop().map(|finally| finally.exits).unwrap_or_default();
+        let exits = self
+            .function()
+            .finallies
+            .pop()
+            .map(|finally| finally.exits)
+            .unwrap_or_default();
         let after = self.function().definite;
         let reachable = self.function().is_reachable;
         self.emit(Op::LoadInt, state, 0, 0, 0);
@@ -143,7 +157,11 @@ impl Compiler<'_> {
         last(self, state, value)?;
         self.after_finally(&exits, state, value);
         let gained = self.function().definite;
-        self.function().definite = if reachable { after.or(gained) } else { Registers::ALL };
+        self.function().definite = if reachable {
+            after.or(gained)
+        } else {
+            Registers::ALL
+        };
         self.function().is_reachable = reachable;
         self.release_to(mark);
         Ok(())

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use crate::bytecode::{Constant, Op};
 use crate::syntax::ast::{
-    BinaryOperator, BinaryStep, CompareOperator, CompareStep, Comprehension, ComprehensionClause, ComprehensionElement,
-    Conversion, DictEntry, Expr, ExprKind, FormatPart, Integer, LogicalOperator, UnaryOperator,
+    BinaryOperator, BinaryStep, CompareOperator, CompareStep, Comprehension, ComprehensionClause,
+    ComprehensionElement, Conversion, DictEntry, Expr, ExprKind, FormatPart, Integer,
+    LogicalOperator, UnaryOperator,
 };
 
 use super::emit::Variable;
@@ -51,7 +52,9 @@ impl Compiler<'_> {
                 self.emit(Op::LoadBool, to, 0, 0, i32::from(*truth));
                 Ok(to)
             }
-            ExprKind::Integer(Integer::Small(number)) => self.load_constant(Constant::Int(*number), wanted),
+            ExprKind::Integer(Integer::Small(number)) => {
+                self.load_constant(Constant::Int(*number), wanted)
+            }
             ExprKind::Integer(Integer::Big { digits, radix }) => {
                 let digits = self.name(digits);
                 self.load_constant(Constant::Big(digits, *radix), wanted)
@@ -72,9 +75,11 @@ impl Compiler<'_> {
             ExprKind::Binary { first, rest } => self.binary(first, rest, wanted),
             ExprKind::Logical { operator, operands } => self.logical(*operator, operands, wanted),
             ExprKind::Compare { first, rest } => self.compare(first, rest, wanted),
-            ExprKind::Conditional { condition, then, otherwise } => {
-                self.conditional(condition, then, otherwise, wanted)
-            }
+            ExprKind::Conditional {
+                condition,
+                then,
+                otherwise,
+            } => self.conditional(condition, then, otherwise, wanted),
             ExprKind::Attribute { object, name } => {
                 if let Some(to) = self.super_attribute(object, name, wanted)? {
                     return Ok(to);
@@ -89,7 +94,12 @@ impl Compiler<'_> {
                 Ok(to)
             }
             ExprKind::Index { object, index } => self.index(object, index, wanted),
-            ExprKind::Slice { object, start, stop, step } => {
+            ExprKind::Slice {
+                object,
+                start,
+                stop,
+                step,
+            } => {
                 let mark = self.mark();
                 let object = self.value(object)?;
                 let first = self.slice_bounds([start, stop, step])?;
@@ -210,7 +220,9 @@ impl Compiler<'_> {
     }
 
     fn unary(&mut self, operator: UnaryOperator, operand: &Expr, wanted: Option<u8>) -> Result<u8> {
-        if let (UnaryOperator::Negate, ExprKind::Integer(Integer::Small(number))) = (operator, &operand.kind) {
+        if let (UnaryOperator::Negate, ExprKind::Integer(Integer::Small(number))) =
+            (operator, &operand.kind)
+        {
             if let Some(negative) = number.checked_neg() {
                 return self.load_constant(Constant::Int(negative), wanted);
             }
@@ -234,10 +246,13 @@ impl Compiler<'_> {
     /// Evaluates the left operand so that changes made to what it names while the right one is evaluated show in it, as
     /// reading does not copy (10.2). Says whether `unpin` must follow.
     pub(super) fn pinned_value(&mut self, left: &Expr, right: Option<&Expr>) -> Result<(u8, bool)> {
-        let names_place =
-            matches!(left.kind, ExprKind::Name(_) | ExprKind::Attribute { .. } | ExprKind::Index { .. });
+        let names_place = matches!(
+            left.kind,
+            ExprKind::Name(_) | ExprKind::Attribute { .. } | ExprKind::Index { .. }
+        );
         let register = self.value(left)?;
-        let needs_pin = names_place && self.is_temporary(register) && right.is_some_and(may_change_things);
+        let needs_pin =
+            names_place && self.is_temporary(register) && right.is_some_and(may_change_things);
         if needs_pin {
             self.emit(Op::Pin, register, 0, 0, 0);
         }
@@ -252,12 +267,17 @@ impl Compiler<'_> {
 
     fn binary(&mut self, first: &Expr, rest: &[BinaryStep], wanted: Option<u8>) -> Result<u8> {
         let mark = self.mark();
-        let (mut left, mut pinned) = self.pinned_value(first, rest.first().map(|step| &step.operand))?;
+        let (mut left, mut pinned) =
+            self.pinned_value(first, rest.first().map(|step| &step.operand))?;
         for (at, step) in rest.iter().enumerate() {
             let is_last = at + 1 == rest.len();
             if let Some((op, number)) = immediate(step) {
                 self.release_to(mark);
-                let to = if is_last { self.destination(wanted)? } else { self.temporary()? };
+                let to = if is_last {
+                    self.destination(wanted)?
+                } else {
+                    self.temporary()?
+                };
                 self.emit(op, to, left, 0, number);
                 left = to;
                 continue;
@@ -265,9 +285,14 @@ impl Compiler<'_> {
             let right = self.value(&step.operand)?;
             self.unpin(left, pinned);
             pinned = false;
-            let temporaries = i32::from(self.is_temporary(right)) | i32::from(self.is_temporary(left)) << 1;
+            let temporaries =
+                i32::from(self.is_temporary(right)) | i32::from(self.is_temporary(left)) << 1;
             self.release_to(mark);
-            let to = if is_last { self.destination(wanted)? } else { self.temporary()? };
+            let to = if is_last {
+                self.destination(wanted)?
+            } else {
+                self.temporary()?
+            };
             match step.operator {
                 BinaryOperator::Add => self.emit(Op::Add, to, left, right, temporaries),
                 BinaryOperator::Subtract => self.emit(Op::Sub, to, left, right, temporaries),
@@ -280,7 +305,12 @@ impl Compiler<'_> {
         Ok(left)
     }
 
-    fn logical(&mut self, operator: LogicalOperator, operands: &[Expr], wanted: Option<u8>) -> Result<u8> {
+    fn logical(
+        &mut self,
+        operator: LogicalOperator,
+        operands: &[Expr],
+        wanted: Option<u8>,
+    ) -> Result<u8> {
         let to = self.building(wanted)?;
         let end = self.new_label();
         for (at, operand) in operands.iter().enumerate() {
@@ -328,7 +358,13 @@ impl Compiler<'_> {
         Ok(self.built(to, wanted))
     }
 
-    fn conditional(&mut self, condition: &Expr, then: &Expr, otherwise: &Expr, wanted: Option<u8>) -> Result<u8> {
+    fn conditional(
+        &mut self,
+        condition: &Expr,
+        then: &Expr,
+        otherwise: &Expr,
+        wanted: Option<u8>,
+    ) -> Result<u8> {
         let to = self.destination(wanted)?;
         let (no, end) = (self.new_label(), self.new_label());
         self.jump_unless(condition, no)?;
@@ -369,13 +405,20 @@ impl Compiler<'_> {
         self.unpin(object, pinned);
         self.release_to(mark);
         let to = self.destination(wanted)?;
-        let op = if self.is_temporary(object) && object != to { Op::GetIndexTemp } else { Op::GetIndex };
+        let op = if self.is_temporary(object) && object != to {
+            Op::GetIndexTemp
+        } else {
+            Op::GetIndex
+        };
         self.emit(op, to, object, key, 0);
         Ok(to)
     }
 
     /// Three temporaries with the bounds of a slice, unset where none is written.
-    pub(super) fn slice_bounds(&mut self, bounds: [&Option<alloc::boxed::Box<Expr>>; 3]) -> Result<u8> {
+    pub(super) fn slice_bounds(
+        &mut self,
+        bounds: [&Option<alloc::boxed::Box<Expr>>; 3],
+    ) -> Result<u8> {
         let first = self.temporary()?;
         self.temporary()?;
         self.temporary()?;
@@ -418,7 +461,11 @@ impl Compiler<'_> {
                 let text = self.name(text);
                 self.load_constant(Constant::Text(text), None)
             }
-            FormatPart::Value { value, conversion, specification } => {
+            FormatPart::Value {
+                value,
+                conversion,
+                specification,
+            } => {
                 let base = self.temporary()?;
                 self.value_to(value, base)?;
                 self.release_to(base + 1);
@@ -446,7 +493,9 @@ impl Compiler<'_> {
         if let [FormatPart::Literal(text)] = parts {
             let text: Rc<str> = text.clone();
             let text = self.name(&text);
-            return self.load_constant(Constant::Text(text), Some(to)).map(|_| ());
+            return self
+                .load_constant(Constant::Text(text), Some(to))
+                .map(|_| ());
         }
         self.format(parts, Some(to)).map(|_| ())
     }
@@ -551,7 +600,9 @@ impl Compiler<'_> {
             ComprehensionClause::For { target, iterable } => {
                 let mark = self.mark();
                 self.renew_cells(target);
-                self.walk(target, iterable, first, None, &mut |compiler| compiler.clauses(rest, None, innermost))?;
+                self.walk(target, iterable, first, None, &mut |compiler| {
+                    compiler.clauses(rest, None, innermost)
+                })?;
                 self.release_to(mark);
                 Ok(())
             }
@@ -563,7 +614,11 @@ impl Compiler<'_> {
         let mut cells = Vec::new();
         if let Some(block) = self.function().blocks.last() {
             target.for_each_name(&mut |name, _| {
-                if let Some(Variable { register, is_cell: true }) = block.get(name) {
+                if let Some(Variable {
+                    register,
+                    is_cell: true,
+                }) = block.get(name)
+                {
                     cells.push(*register);
                 }
             });
@@ -622,6 +677,9 @@ pub(super) fn immediate_operation(operator: BinaryOperator, operand: &Expr) -> O
 pub(super) fn is_ordering(operator: CompareOperator) -> bool {
     matches!(
         operator,
-        CompareOperator::Less | CompareOperator::LessEqual | CompareOperator::Greater | CompareOperator::GreaterEqual
+        CompareOperator::Less
+            | CompareOperator::LessEqual
+            | CompareOperator::Greater
+            | CompareOperator::GreaterEqual
     )
 }

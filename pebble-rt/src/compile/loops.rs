@@ -9,8 +9,18 @@ use super::{Compiler, Result};
 
 impl Compiler<'_> {
     /// `while`: the condition stands at the end, so that a round costs one jump.
-    pub(super) fn while_loop(&mut self, condition: &Expr, body: &Block, otherwise: Option<&Block>) -> Result<()> {
-        let (start, next, exit, done) = (self.new_label(), self.new_label(), self.new_label(), self.new_label());
+    pub(super) fn while_loop(
+        &mut self,
+        condition: &Expr,
+        body: &Block,
+        otherwise: Option<&Block>,
+    ) -> Result<()> {
+        let (start, next, exit, done) = (
+            self.new_label(),
+            self.new_label(),
+            self.new_label(),
+            self.new_label(),
+        );
         let line = self.function().line;
         let before = self.function().definite;
         let is_endless = matches!(condition.kind, ExprKind::Boolean(true));
@@ -39,7 +49,11 @@ impl Compiler<'_> {
     fn open_loop(&mut self, exit: Label, next: Label) {
         let function = self.function();
         let finally_depth = function.finallies.len();
-        function.loops.push(Loop { exit, next, finally_depth });
+        function.loops.push(Loop {
+            exit,
+            next,
+            finally_depth,
+        });
     }
 
     /// `for`.
@@ -52,7 +66,9 @@ impl Compiler<'_> {
     ) -> Result<()> {
         let exit = self.new_label();
         let before = self.function().definite;
-        let walk = self.walk(target, iterable, None, Some(exit), &mut |compiler| compiler.block(body))?;
+        let walk = self.walk(target, iterable, None, Some(exit), &mut |compiler| {
+            compiler.block(body)
+        })?;
         self.function().is_reachable = true;
         self.function().definite = before;
         if let Some(block) = otherwise {
@@ -101,8 +117,11 @@ impl Compiler<'_> {
             _ => self.temporary()?,
         };
         let is_direct = !self.is_temporary(variable);
-        let (prepare, step) =
-            if is_range { (Op::RangePrepare, Op::RangeNext) } else { (Op::IterPrepare, Op::IterNext) };
+        let (prepare, step) = if is_range {
+            (Op::RangePrepare, Op::RangeNext)
+        } else {
+            (Op::IterPrepare, Op::IterNext)
+        };
         if is_range {
             self.emit_jump(prepare, walked, variable, 0, done);
         } else {
@@ -138,7 +157,9 @@ impl Compiler<'_> {
         let ExprKind::Name(name) = &callee.kind else {
             return false;
         };
-        let plain = arguments.iter().all(|argument| matches!(argument, Argument::Positional(_)));
+        let plain = arguments
+            .iter()
+            .all(|argument| matches!(argument, Argument::Positional(_)));
         name == "range"
             && plain
             && (1..=3).contains(&arguments.len())

@@ -100,6 +100,9 @@ impl Compiler<'_> {
 
     fn too_large<T>(&mut self, message: &str) -> Result<T> {
         let line = self.function().line;
-        Err(CompileError { line, message: String::from(message) })
+        Err(CompileError {
+            line,
+            message: String::from(message),
+        })
     }
 }

@@ -30,7 +30,11 @@ impl Compiler<'_> {
             }
             let is_own = depth == innermost;
             if is_own || !function.is_class_body() {
-                let variables = function.blocks.iter().rev().filter_map(|block| block.get(name).copied());
+                let variables = function
+                    .blocks
+                    .iter()
+                    .rev()
+                    .filter_map(|block| block.get(name).copied());
                 for variable in variables.collect::<Vec<_>>() {
                     match (is_own, variable.is_cell) {
                         (true, false) => steps.push(Step::Local(variable.register)),
@@ -72,7 +76,9 @@ impl Compiler<'_> {
     /// The register of a name that is a variable of this function and certainly set.
     pub(super) fn definite_register(&mut self, name: &Name) -> Option<u8> {
         match self.steps(name).first() {
-            Some(Step::Local(register)) if self.function().definite.has(*register) => Some(*register),
+            Some(Step::Local(register)) if self.function().definite.has(*register) => {
+                Some(*register)
+            }
             _ => None,
         }
     }
@@ -129,10 +135,18 @@ impl Compiler<'_> {
         }
         for block in self.functions[innermost].blocks.iter().rev() {
             if let Some(variable) = block.get(name) {
-                return if variable.is_cell { Home::Cell(variable.register) } else { Home::Local(variable.register) };
+                return if variable.is_cell {
+                    Home::Cell(variable.register)
+                } else {
+                    Home::Local(variable.register)
+                };
             }
         }
-        if self.functions[innermost].is_class_body() { Home::Class } else { Home::Global }
+        if self.functions[innermost].is_class_body() {
+            Home::Class
+        } else {
+            Home::Global
+        }
     }
 
     /// Binds `name` to what `register` holds. A temporary's content is not needed afterwards.

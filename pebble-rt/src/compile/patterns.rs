@@ -1,9 +1,7 @@
 //! `match`.
 
 use crate::bytecode::Op;
-use crate::syntax::ast::{
-    CompareOperator, Expr, ExprKind, MatchCase, Name, Pattern, PatternKind,
-};
+use crate::syntax::ast::{CompareOperator, Expr, ExprKind, MatchCase, Name, Pattern, PatternKind};
 
 use super::emit::{Label, Registers};
 use super::{Compiler, Result};
@@ -45,10 +43,16 @@ impl Compiler<'_> {
         let mark = self.mark();
         match &pattern.kind {
             PatternKind::Wildcard | PatternKind::Star(None) => {}
-            PatternKind::Capture(name) | PatternKind::Star(Some(name)) => self.capture_name(name, subject)?,
+            PatternKind::Capture(name) | PatternKind::Star(Some(name)) => {
+                self.capture_name(name, subject)?
+            }
             PatternKind::Value(value) => {
                 let is_singleton = matches!(value.kind, ExprKind::None | ExprKind::Boolean(_));
-                let operator = if is_singleton { CompareOperator::Is } else { CompareOperator::Equal };
+                let operator = if is_singleton {
+                    CompareOperator::Is
+                } else {
+                    CompareOperator::Equal
+                };
                 let value = self.value(value)?;
                 let truth = self.temporary()?;
                 self.emit(Op::Compare, truth, subject, value, operator as i32);
@@ -65,7 +69,8 @@ impl Compiler<'_> {
                 for (at, item) in positional {
                     let index = self.temporary()?;
                     self.emit(Op::LoadInt, index, 0, 0, at as i32);
-                    let part = self.hidden_value("#match_position", &[subject, tested, index], otherwise)?;
+                    let part =
+                        self.hidden_value("#match_position", &[subject, tested, index], otherwise)?;
                     self.pattern(item, part, otherwise)?;
                 }
                 for (name, item) in &class.keywords {
@@ -109,7 +114,9 @@ impl Compiler<'_> {
     }
 
     fn sequence_pattern(&mut self, items: &[Pattern], subject: u8, otherwise: Label) -> Result<()> {
-        let star = items.iter().position(|item| matches!(item.kind, PatternKind::Star(_)));
+        let star = items
+            .iter()
+            .position(|item| matches!(item.kind, PatternKind::Star(_)));
         let least = items.len() - usize::from(star.is_some());
         let wanted = self.temporary()?;
         let open = self.temporary()?;
@@ -122,7 +129,13 @@ impl Compiler<'_> {
         }
         match star {
             None => self.emit(Op::Unpack, first, subject, 0, items.len() as i32),
-            Some(at) => self.emit(Op::UnpackStar, first, subject, (items.len() - at - 1) as u8, at as i32),
+            Some(at) => self.emit(
+                Op::UnpackStar,
+                first,
+                subject,
+                (items.len() - at - 1) as u8,
+                at as i32,
+            ),
         };
         for (at, item) in items.iter().enumerate() {
             self.pattern(item, first + at as u8, otherwise)?;

@@ -40,7 +40,9 @@ impl Compiler<'_> {
         let steps = self.steps(name);
         match steps[..] {
             [Step::Global(slot)] => Root::Global(slot),
-            [Step::Local(register), ..] if self.function().definite.has(register) => Root::Local(register),
+            [Step::Local(register), ..] if self.function().definite.has(register) => {
+                Root::Local(register)
+            }
             _ => {
                 let index = self.name(name);
                 let chain = self.chain(index, steps);
@@ -50,8 +52,14 @@ impl Compiler<'_> {
     }
 
     /// `append(x, 1)` denotes `x` itself, so `append(append(x, 1), 2)` changes `x` twice (10.3).
-    fn nested_append(&mut self, callee: &Expr, arguments: &[Argument], name: NameIndex) -> Result<Option<i32>> {
-        let is_append = matches!(&callee.kind, ExprKind::Name(name) if name == "append") && self.is_builtin("append");
+    fn nested_append(
+        &mut self,
+        callee: &Expr,
+        arguments: &[Argument],
+        name: NameIndex,
+    ) -> Result<Option<i32>> {
+        let is_append = matches!(&callee.kind, ExprKind::Name(name) if name == "append")
+            && self.is_builtin("append");
         let [Argument::Positional(list), Argument::Positional(item)] = arguments else {
             return Ok(None);
         };
@@ -65,15 +73,25 @@ impl Compiler<'_> {
         let mark = self.mark();
         let item = self.value(item)?;
         let taken = u8::from(self.is_temporary(item));
-        self.emit(Op::PlaceAppend, crate::bytecode::NOWHERE, item, taken, place);
+        self.emit(
+            Op::PlaceAppend,
+            crate::bytecode::NOWHERE,
+            item,
+            taken,
+            place,
+        );
         self.release_to(mark);
-        let again = Place { name, ..self.function().proto.places[place as usize].clone() };
+        let again = Place {
+            name,
+            ..self.function().proto.places[place as usize].clone()
+        };
         Ok(Some(self.add_place(again)))
     }
 
     fn place_at(&mut self, root: Root, indexes: &[&Expr], name: NameIndex) -> Result<i32> {
         let scratch = self.temporary()?;
-        let may_need_scratch = !indexes.is_empty() || self.unit.names[name as usize].as_ref() == "sort";
+        let may_need_scratch =
+            !indexes.is_empty() || self.unit.names[name as usize].as_ref() == "sort";
         if may_need_scratch {
             self.emit(Op::Clear, scratch, 0, 0, 0);
         }
@@ -82,7 +100,13 @@ impl Compiler<'_> {
             self.value_to_temporary(index)?;
         }
         let keys = indexes.len() as u8;
-        Ok(self.add_place(Place { root, first_key, keys, scratch, name }))
+        Ok(self.add_place(Place {
+            root,
+            first_key,
+            keys,
+            scratch,
+            name,
+        }))
     }
 
     fn add_place(&mut self, place: Place) -> i32 {
@@ -103,14 +127,25 @@ impl Compiler<'_> {
                 let site = self.site(name);
                 self.emit(Op::SetAttr, object, register, taken, site);
             }
-            TargetKind::Index { object, index } => self.assign_index(object, index, register, taken)?,
-            TargetKind::Slice { object, start, stop, step } => {
+            TargetKind::Index { object, index } => {
+                self.assign_index(object, index, register, taken)?
+            }
+            TargetKind::Slice {
+                object,
+                start,
+                stop,
+                step,
+            } => {
                 let name = self.name("");
                 let place = self.place_or_value(object, name)?;
                 let bounds = self.slice_bounds([start, stop, step])?;
                 self.emit(Op::PlaceSlice, 0, register, bounds, place);
             }
-            TargetKind::Unpack { before, rest, after } => {
+            TargetKind::Unpack {
+                before,
+                rest,
+                after,
+            } => {
                 self.unpack(before, rest.as_deref(), after, register)?;
             }
         }
@@ -132,7 +167,10 @@ impl Compiler<'_> {
             }
         }
         let whole = Expr::new(
-            ExprKind::Index { object: object.clone().into(), index: index.clone().into() },
+            ExprKind::Index {
+                object: object.clone().into(),
+                index: index.clone().into(),
+            },
             crate::syntax::ast::Span::default(),
         );
         let name = self.name("");
@@ -151,7 +189,13 @@ impl Compiler<'_> {
         self.place_at(Root::Local(value), &[], name)
     }
 
-    fn unpack(&mut self, before: &[Target], rest: Option<&Target>, after: &[Target], register: u8) -> Result<()> {
+    fn unpack(
+        &mut self,
+        before: &[Target],
+        rest: Option<&Target>,
+        after: &[Target],
+        register: u8,
+    ) -> Result<()> {
         let count = before.len() + usize::from(rest.is_some()) + after.len();
         let first = self.mark();
         for _ in 0..count {
@@ -159,7 +203,13 @@ impl Compiler<'_> {
         }
         match rest {
             None => self.emit(Op::Unpack, first, register, 0, before.len() as i32),
-            Some(_) => self.emit(Op::UnpackStar, first, register, after.len() as u8, before.len() as i32),
+            Some(_) => self.emit(
+                Op::UnpackStar,
+                first,
+                register,
+                after.len() as u8,
+                before.len() as i32,
+            ),
         };
         for (at, target) in before.iter().chain(rest).chain(after).enumerate() {
             self.assign(target, first + at as u8)?;
@@ -168,12 +218,20 @@ impl Compiler<'_> {
     }
 
     /// `target operator= value`.
-    pub(super) fn augmented(&mut self, target: &Target, operator: BinaryOperator, value: &Expr) -> Result<()> {
+    pub(super) fn augmented(
+        &mut self,
+        target: &Target,
+        operator: BinaryOperator,
+        value: &Expr,
+    ) -> Result<()> {
         let mark = self.mark();
         let name = self.name("");
         match &target.kind {
             TargetKind::Name(variable) => {
-                if operator == BinaryOperator::Add && !may_change_things(value) && self.definite_register(variable).is_none() {
+                if operator == BinaryOperator::Add
+                    && !may_change_things(value)
+                    && self.definite_register(variable).is_none()
+                {
                     let root = self.name_root(variable);
                     let place = self.place_at(root, &[], name)?;
                     let needs_local = !matches!(root, Root::Global(_));
@@ -184,9 +242,10 @@ impl Compiler<'_> {
                         return Ok(());
                     }
                 }
-                if let (Some(register), Some((op, number))) =
-                    (self.definite_register(variable), immediate_operation(operator, value))
-                {
+                if let (Some(register), Some((op, number))) = (
+                    self.definite_register(variable),
+                    immediate_operation(operator, value),
+                ) {
                     self.emit(op, register, register, 0, number);
                     self.release_to(mark);
                     return Ok(());
@@ -204,7 +263,10 @@ impl Compiler<'_> {
                     self.bind_name(variable, to);
                 }
             }
-            TargetKind::Attribute { object, name: attribute } => {
+            TargetKind::Attribute {
+                object,
+                name: attribute,
+            } => {
                 let object = self.value_to_temporary(object)?;
                 let attribute = self.name(attribute);
                 if operator == BinaryOperator::Add && !may_change_things(value) {
@@ -221,7 +283,13 @@ impl Compiler<'_> {
                 }
             }
             TargetKind::Index { object, index } => {
-                let whole = Expr::new(ExprKind::Index { object: object.clone(), index: index.clone() }, target.span);
+                let whole = Expr::new(
+                    ExprKind::Index {
+                        object: object.clone(),
+                        index: index.clone(),
+                    },
+                    target.span,
+                );
                 if let Some(place) = self.place(&whole, name)? {
                     if operator == BinaryOperator::Add && !may_change_things(value) {
                         let value = self.value(value)?;
@@ -235,7 +303,12 @@ impl Compiler<'_> {
                     }
                 }
             }
-            TargetKind::Slice { object, start, stop, step } => {
+            TargetKind::Slice {
+                object,
+                start,
+                stop,
+                step,
+            } => {
                 let place = self.place_or_value(object, name)?;
                 let bounds = self.slice_bounds([start, stop, step])?;
                 let current = self.temporary()?;
@@ -258,7 +331,8 @@ impl Compiler<'_> {
     }
 
     fn operate(&mut self, operator: BinaryOperator, to: u8, left: u8, right: u8) {
-        let temporaries = i32::from(self.is_temporary(right)) | i32::from(self.is_temporary(left)) << 1;
+        let temporaries =
+            i32::from(self.is_temporary(right)) | i32::from(self.is_temporary(left)) << 1;
         match operator {
             BinaryOperator::Add => self.emit(Op::Add, to, left, right, temporaries),
             BinaryOperator::Subtract => self.emit(Op::Sub, to, left, right, temporaries),
@@ -278,13 +352,24 @@ impl Compiler<'_> {
         };
         let is_same = match (&target.kind, &first.kind) {
             (TargetKind::Name(a), ExprKind::Name(b)) => a == b && self.is_global_place(a),
-            (TargetKind::Attribute { object, name }, ExprKind::Attribute { object: other, name: second }) => {
-                name == second && matches!((&object.kind, &other.kind), (ExprKind::Name(a), ExprKind::Name(b)) if a == b)
+            (
+                TargetKind::Attribute { object, name },
+                ExprKind::Attribute {
+                    object: other,
+                    name: second,
+                },
+            ) => {
+                name == second
+                    && matches!((&object.kind, &other.kind), (ExprKind::Name(a), ExprKind::Name(b)) if a == b)
             }
             _ => false,
         };
         let is_number = matches!(step.operand.kind, ExprKind::Integer(_) | ExprKind::Float(_));
-        if !is_same || step.operator != BinaryOperator::Add || is_number || may_change_things(&step.operand) {
+        if !is_same
+            || step.operator != BinaryOperator::Add
+            || is_number
+            || may_change_things(&step.operand)
+        {
             return Ok(false);
         }
         self.augmented(target, BinaryOperator::Add, &step.operand)?;
@@ -308,17 +393,32 @@ impl Compiler<'_> {
                 self.emit(Op::DeleteAttr, object, 0, 0, site);
             }
             TargetKind::Index { object, index } => {
-                let whole = Expr::new(ExprKind::Index { object: object.clone(), index: index.clone() }, target.span);
+                let whole = Expr::new(
+                    ExprKind::Index {
+                        object: object.clone(),
+                        index: index.clone(),
+                    },
+                    target.span,
+                );
                 if let Some(place) = self.place(&whole, name)? {
                     self.emit(Op::PlaceDelete, 0, 0, 0, place);
                 }
             }
-            TargetKind::Slice { object, start, stop, step } => {
+            TargetKind::Slice {
+                object,
+                start,
+                stop,
+                step,
+            } => {
                 let place = self.place_or_value(object, name)?;
                 let bounds = self.slice_bounds([start, stop, step])?;
                 self.emit(Op::PlaceSlice, 0, crate::bytecode::NOWHERE, bounds, place);
             }
-            TargetKind::Unpack { before, rest, after } => {
+            TargetKind::Unpack {
+                before,
+                rest,
+                after,
+            } => {
                 for target in before.iter().chain(rest.as_deref()).chain(after) {
                     self.delete(target)?;
                 }

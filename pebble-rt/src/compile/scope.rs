@@ -4,8 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::syntax::ast::{
-    Argument, Block, Comprehension, ComprehensionClause, ComprehensionElement, ExceptFilter, Expr, ExprKind, MatchCase,
-    Name, Parameters, Pattern, PatternKind, Stmt, StmtKind, Target,
+    Argument, Block, Comprehension, ComprehensionClause, ComprehensionElement, ExceptFilter, Expr,
+    ExprKind, MatchCase, Name, Parameters, Pattern, PatternKind, Stmt, StmtKind, Target,
 };
 
 /// What a function does with names.
@@ -25,7 +25,9 @@ impl Names {
     pub(super) fn of(block: &Block) -> Names {
         let mut names = Names::default();
         names.block(block);
-        names.bound.retain(|name| !names.global.contains(name) && !names.nonlocal.contains(name));
+        names
+            .bound
+            .retain(|name| !names.global.contains(name) && !names.nonlocal.contains(name));
         names
     }
 
@@ -53,7 +55,9 @@ impl Names {
 
     fn statement(&mut self, statement: &Stmt) {
         match &statement.kind {
-            StmtKind::Assign { targets, .. } => targets.iter().for_each(|target| self.target(target)),
+            StmtKind::Assign { targets, .. } => {
+                targets.iter().for_each(|target| self.target(target))
+            }
             StmtKind::AugmentedAssign { target, .. } => self.target(target),
             StmtKind::Delete(targets) => targets.iter().for_each(|target| self.target(target)),
             StmtKind::Import(items) => {
@@ -70,15 +74,25 @@ impl Names {
             }
             StmtKind::Global(names) => self.global.extend(names.iter().cloned()),
             StmtKind::Nonlocal(names) => self.nonlocal.extend(names.iter().cloned()),
-            StmtKind::If { branches, otherwise } => {
+            StmtKind::If {
+                branches,
+                otherwise,
+            } => {
                 branches.iter().for_each(|(_, block)| self.block(block));
                 self.optional(otherwise);
             }
-            StmtKind::While { body, otherwise, .. } => {
+            StmtKind::While {
+                body, otherwise, ..
+            } => {
                 self.block(body);
                 self.optional(otherwise);
             }
-            StmtKind::For { target, body, otherwise, .. } => {
+            StmtKind::For {
+                target,
+                body,
+                otherwise,
+                ..
+            } => {
                 self.target(target);
                 self.block(body);
                 self.optional(otherwise);
@@ -93,7 +107,9 @@ impl Names {
                     match &handler.filter {
                         ExceptFilter::All => {}
                         ExceptFilter::Name(name) => self.bind(name),
-                        ExceptFilter::Types { binding, .. } => binding.iter().for_each(|name| self.bind(name)),
+                        ExceptFilter::Types { binding, .. } => {
+                            binding.iter().for_each(|name| self.bind(name))
+                        }
                     }
                     self.block(&handler.body);
                 }
@@ -101,7 +117,10 @@ impl Names {
                 self.optional(&tried.finally);
             }
             StmtKind::With { items, body } => {
-                items.iter().filter_map(|item| item.target.as_ref()).for_each(|target| self.target(target));
+                items
+                    .iter()
+                    .filter_map(|item| item.target.as_ref())
+                    .for_each(|target| self.target(target));
                 self.block(body);
             }
             StmtKind::Match { cases, .. } => {
@@ -126,14 +145,19 @@ impl Names {
             PatternKind::Wildcard | PatternKind::Value(_) => {}
             PatternKind::Capture(name) => self.bind(name),
             PatternKind::Star(name) => name.iter().for_each(|name| self.bind(name)),
-            PatternKind::Sequence(items) | PatternKind::Or(items) => items.iter().for_each(|item| self.pattern(item)),
+            PatternKind::Sequence(items) | PatternKind::Or(items) => {
+                items.iter().for_each(|item| self.pattern(item))
+            }
             PatternKind::Mapping { entries, rest } => {
                 entries.iter().for_each(|(_, item)| self.pattern(item));
                 rest.iter().for_each(|name| self.bind(name));
             }
             PatternKind::Class(class) => {
                 class.positional.iter().for_each(|item| self.pattern(item));
-                class.keywords.iter().for_each(|(_, item)| self.pattern(item));
+                class
+                    .keywords
+                    .iter()
+                    .for_each(|(_, item)| self.pattern(item));
             }
             PatternKind::As { pattern, name } => {
                 self.pattern(pattern);
@@ -158,14 +182,18 @@ pub(super) struct Mentions {
 impl Mentions {
     /// In a block.
     pub(super) fn in_block(block: &Block) -> BTreeSet<Name> {
-        let mut mentions = Mentions { names: BTreeSet::new() };
+        let mut mentions = Mentions {
+            names: BTreeSet::new(),
+        };
         mentions.block(block, Level::Own);
         mentions.names
     }
 
     /// In an expression.
     pub(super) fn in_expression(expression: &Expr) -> BTreeSet<Name> {
-        let mut mentions = Mentions { names: BTreeSet::new() };
+        let mut mentions = Mentions {
+            names: BTreeSet::new(),
+        };
         mentions.expression(expression, Level::Own);
         mentions.names
     }
@@ -178,7 +206,9 @@ impl Mentions {
 
     /// Walks code of an inner function: everything it mentions counts, except its parameters.
     fn inner(&mut self, parameters: Option<&Parameters>, walk: impl FnOnce(&mut Mentions)) {
-        let mut mentions = Mentions { names: BTreeSet::new() };
+        let mut mentions = Mentions {
+            names: BTreeSet::new(),
+        };
         walk(&mut mentions);
         for parameter in parameters.iter().flat_map(|parameters| parameters.iter()) {
             mentions.names.remove(&parameter.name);
@@ -190,8 +220,12 @@ impl Mentions {
         match &expression.kind {
             ExprKind::Name(name) => self.name(name, level),
             ExprKind::Lambda(lambda) => {
-                lambda.parameters.for_each_default(&mut |default| self.expression(default, level));
-                self.inner(Some(&lambda.parameters), |inner| inner.expression(&lambda.body, Level::Inner));
+                lambda
+                    .parameters
+                    .for_each_default(&mut |default| self.expression(default, level));
+                self.inner(Some(&lambda.parameters), |inner| {
+                    inner.expression(&lambda.body, Level::Inner)
+                });
             }
             ExprKind::Comprehension(comprehension) => self.comprehension(comprehension, level),
             kind => kind.for_each_child(&mut |child| self.expression(child, level)),
@@ -242,7 +276,9 @@ impl Mentions {
 
     fn statement(&mut self, statement: &Stmt, level: Level) {
         match &statement.kind {
-            StmtKind::Expression(value) | StmtKind::Return(Some(value)) | StmtKind::Raise(Some(value)) => {
+            StmtKind::Expression(value)
+            | StmtKind::Return(Some(value))
+            | StmtKind::Raise(Some(value)) => {
                 self.expression(value, level);
             }
             StmtKind::Assign { targets, value } => {
@@ -253,28 +289,46 @@ impl Mentions {
                 self.expression(value, level);
                 self.target(target, level);
             }
-            StmtKind::Print(values) => values.iter().for_each(|value| self.expression(value, level)),
-            StmtKind::Delete(targets) => targets.iter().for_each(|target| self.target(target, level)),
+            StmtKind::Print(values) => values
+                .iter()
+                .for_each(|value| self.expression(value, level)),
+            StmtKind::Delete(targets) => {
+                targets.iter().for_each(|target| self.target(target, level))
+            }
             StmtKind::Global(names) | StmtKind::Nonlocal(names) => {
                 names.iter().for_each(|name| self.name(name, level));
             }
             StmtKind::Assert { condition, message } => {
                 self.expression(condition, level);
-                message.iter().for_each(|message| self.expression(message, level));
+                message
+                    .iter()
+                    .for_each(|message| self.expression(message, level));
             }
-            StmtKind::If { branches, otherwise } => {
+            StmtKind::If {
+                branches,
+                otherwise,
+            } => {
                 for (condition, block) in branches {
                     self.expression(condition, level);
                     self.block(block, level);
                 }
                 self.optional(otherwise, level);
             }
-            StmtKind::While { condition, body, otherwise } => {
+            StmtKind::While {
+                condition,
+                body,
+                otherwise,
+            } => {
                 self.expression(condition, level);
                 self.block(body, level);
                 self.optional(otherwise, level);
             }
-            StmtKind::For { target, iterable, body, otherwise } => {
+            StmtKind::For {
+                target,
+                iterable,
+                body,
+                otherwise,
+            } => {
                 self.expression(iterable, level);
                 self.target(target, level);
                 self.block(body, level);
@@ -282,29 +336,46 @@ impl Mentions {
             }
             StmtKind::Function(def) => {
                 self.name(&def.name, level);
-                def.decorators.iter().for_each(|decorator| self.expression(decorator, level));
-                def.parameters.for_each_default(&mut |default| self.expression(default, level));
-                self.inner(Some(&def.parameters), |inner| inner.block(&def.body, Level::Inner));
+                def.decorators
+                    .iter()
+                    .for_each(|decorator| self.expression(decorator, level));
+                def.parameters
+                    .for_each_default(&mut |default| self.expression(default, level));
+                self.inner(Some(&def.parameters), |inner| {
+                    inner.block(&def.body, Level::Inner)
+                });
             }
             StmtKind::Class(def) => {
                 self.name(&def.name, level);
-                def.decorators.iter().for_each(|decorator| self.expression(decorator, level));
-                def.bases.iter().for_each(|base| self.expression(base, level));
+                def.decorators
+                    .iter()
+                    .for_each(|decorator| self.expression(decorator, level));
+                def.bases
+                    .iter()
+                    .for_each(|base| self.expression(base, level));
                 self.inner(None, |inner| inner.block(&def.body, Level::Inner));
             }
             StmtKind::Record(def) => {
                 self.name(&def.name, level);
-                def.decorators.iter().for_each(|decorator| self.expression(decorator, level));
-                def.fields.for_each_default(&mut |default| self.expression(default, level));
+                def.decorators
+                    .iter()
+                    .for_each(|decorator| self.expression(decorator, level));
+                def.fields
+                    .for_each_default(&mut |default| self.expression(default, level));
                 self.inner(None, |inner| inner.block(&def.body, Level::Inner));
             }
             StmtKind::Enum(def) => {
                 self.name(&def.name, level);
-                def.decorators.iter().for_each(|decorator| self.expression(decorator, level));
+                def.decorators
+                    .iter()
+                    .for_each(|decorator| self.expression(decorator, level));
                 self.inner(None, |inner| {
-                    def.members.iter().filter_map(|member| member.value.as_ref()).for_each(|value| {
-                        inner.expression(value, Level::Inner);
-                    });
+                    def.members
+                        .iter()
+                        .filter_map(|member| member.value.as_ref())
+                        .for_each(|value| {
+                            inner.expression(value, Level::Inner);
+                        });
                     inner.block(&def.body, Level::Inner);
                 });
             }
@@ -327,7 +398,9 @@ impl Mentions {
             StmtKind::With { items, body } => {
                 for item in items {
                     self.expression(&item.context, level);
-                    item.target.iter().for_each(|target| self.target(target, level));
+                    item.target
+                        .iter()
+                        .for_each(|target| self.target(target, level));
                 }
                 self.block(body, level);
             }
@@ -347,7 +420,9 @@ impl Mentions {
 
     fn case(&mut self, case: &MatchCase, level: Level) {
         self.pattern(&case.pattern, level);
-        case.guard.iter().for_each(|guard| self.expression(guard, level));
+        case.guard
+            .iter()
+            .for_each(|guard| self.expression(guard, level));
         self.block(&case.body, level);
     }
 
@@ -368,8 +443,14 @@ impl Mentions {
             }
             PatternKind::Class(class) => {
                 self.expression(&class.class, level);
-                class.positional.iter().for_each(|item| self.pattern(item, level));
-                class.keywords.iter().for_each(|(_, item)| self.pattern(item, level));
+                class
+                    .positional
+                    .iter()
+                    .for_each(|item| self.pattern(item, level));
+                class
+                    .keywords
+                    .iter()
+                    .for_each(|(_, item)| self.pattern(item, level));
             }
             PatternKind::As { pattern, name } => {
                 self.pattern(pattern, level);
@@ -399,19 +480,40 @@ fn collect_bound(block: &Block, all: &mut BTreeSet<Name>) {
 fn collect_inner(statement: &Stmt, all: &mut BTreeSet<Name>) {
     let mut expressions = |expression: &Expr| collect_in_expression(expression, all);
     match &statement.kind {
-        StmtKind::Expression(value) | StmtKind::Return(Some(value)) | StmtKind::Assign { value, .. } => {
+        StmtKind::Expression(value)
+        | StmtKind::Return(Some(value))
+        | StmtKind::Assign { value, .. } => {
             expressions(value);
         }
         StmtKind::Print(values) => values.iter().for_each(expressions),
-        StmtKind::If { branches, otherwise } => {
-            branches.iter().for_each(|(_, block)| block.iter().for_each(|inner| collect_inner(inner, all)));
-            otherwise.iter().flatten().for_each(|inner| collect_inner(inner, all));
+        StmtKind::If {
+            branches,
+            otherwise,
+        } => {
+            branches
+                .iter()
+                .for_each(|(_, block)| block.iter().for_each(|inner| collect_inner(inner, all)));
+            otherwise
+                .iter()
+                .flatten()
+                .for_each(|inner| collect_inner(inner, all));
         }
-        StmtKind::While { body, otherwise, .. } | StmtKind::For { body, otherwise, .. } => {
-            body.iter().chain(otherwise.iter().flatten()).for_each(|inner| collect_inner(inner, all));
+        StmtKind::While {
+            body, otherwise, ..
+        }
+        | StmtKind::For {
+            body, otherwise, ..
+        } => {
+            body.iter()
+                .chain(otherwise.iter().flatten())
+                .for_each(|inner| collect_inner(inner, all));
         }
         StmtKind::Function(def) => {
-            all.extend(def.parameters.iter().map(|parameter| parameter.name.clone()));
+            all.extend(
+                def.parameters
+                    .iter()
+                    .map(|parameter| parameter.name.clone()),
+            );
             collect_bound(&def.body, all);
         }
         StmtKind::Class(def) => collect_bound(&def.body, all),
@@ -421,13 +523,24 @@ fn collect_inner(statement: &Stmt, all: &mut BTreeSet<Name>) {
             collect_bound(&def.body, all);
         }
         StmtKind::Try(tried) => {
-            let handlers = tried.handlers.iter().flat_map(|handler| handler.body.iter());
+            let handlers = tried
+                .handlers
+                .iter()
+                .flat_map(|handler| handler.body.iter());
             let rest = tried.otherwise.iter().chain(&tried.finally).flatten();
-            tried.body.iter().chain(handlers).chain(rest).for_each(|inner| collect_inner(inner, all));
+            tried
+                .body
+                .iter()
+                .chain(handlers)
+                .chain(rest)
+                .for_each(|inner| collect_inner(inner, all));
         }
         StmtKind::With { body, .. } => body.iter().for_each(|inner| collect_inner(inner, all)),
         StmtKind::Match { cases, .. } => {
-            cases.iter().flat_map(|case| case.body.iter()).for_each(|inner| collect_inner(inner, all));
+            cases
+                .iter()
+                .flat_map(|case| case.body.iter())
+                .for_each(|inner| collect_inner(inner, all));
         }
         _ => {}
     }
@@ -436,7 +549,12 @@ fn collect_inner(statement: &Stmt, all: &mut BTreeSet<Name>) {
 fn collect_in_expression(expression: &Expr, all: &mut BTreeSet<Name>) {
     match &expression.kind {
         ExprKind::Lambda(lambda) => {
-            all.extend(lambda.parameters.iter().map(|parameter| parameter.name.clone()));
+            all.extend(
+                lambda
+                    .parameters
+                    .iter()
+                    .map(|parameter| parameter.name.clone()),
+            );
         }
         ExprKind::Comprehension(comprehension) => {
             for clause in &comprehension.clauses {
@@ -449,7 +567,9 @@ fn collect_in_expression(expression: &Expr, all: &mut BTreeSet<Name>) {
         }
         _ => {}
     }
-    expression.kind.for_each_child(&mut |child| collect_in_expression(child, all));
+    expression
+        .kind
+        .for_each_child(&mut |child| collect_in_expression(child, all));
 }
 
 /// Whether evaluating `expression` may run code that changes things: a call or a `yield`.
@@ -474,8 +594,12 @@ pub(super) fn may_change_things(expression: &Expr) -> bool {
 pub(super) fn has_loop(block: &Block) -> bool {
     block.iter().any(|statement| match &statement.kind {
         StmtKind::While { .. } | StmtKind::For { .. } => true,
-        StmtKind::If { branches, otherwise } => {
-            branches.iter().any(|(_, block)| has_loop(block)) || otherwise.as_ref().is_some_and(has_loop)
+        StmtKind::If {
+            branches,
+            otherwise,
+        } => {
+            branches.iter().any(|(_, block)| has_loop(block))
+                || otherwise.as_ref().is_some_and(has_loop)
         }
         StmtKind::Try(tried) => {
             has_loop(&tried.body)

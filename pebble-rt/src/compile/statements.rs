@@ -1,7 +1,9 @@
 //! Statements.
 
 use crate::bytecode::{CodeKind, Constant, ImportPath, NOWHERE, Op};
-use crate::syntax::ast::{Block, Expr, ExprKind, ImportItem, ImportedName, Name, Stmt, StmtKind, Target, TargetKind};
+use crate::syntax::ast::{
+    Block, Expr, ExprKind, ImportItem, ImportedName, Name, Stmt, StmtKind, Target, TargetKind,
+};
 
 use super::emit::{Exit, Registers};
 use super::{Compiler, Result};
@@ -20,7 +22,11 @@ impl Compiler<'_> {
         match &statement.kind {
             StmtKind::Expression(value) => self.expression_statement(value)?,
             StmtKind::Assign { targets, value } => self.assignment(targets, value)?,
-            StmtKind::AugmentedAssign { target, operator, value } => self.augmented(target, *operator, value)?,
+            StmtKind::AugmentedAssign {
+                target,
+                operator,
+                value,
+            } => self.augmented(target, *operator, value)?,
             StmtKind::Print(values) => self.print(values)?,
             StmtKind::Return(value) => self.return_statement(value.as_ref())?,
             StmtKind::Raise(value) => self.raise(value.as_ref())?,
@@ -29,11 +35,25 @@ impl Compiler<'_> {
             StmtKind::Pass | StmtKind::Global(_) | StmtKind::Nonlocal(_) => {}
             StmtKind::Break => self.leave_loop(LoopExit::Break),
             StmtKind::Continue => self.leave_loop(LoopExit::Continue),
-            StmtKind::Delete(targets) => targets.iter().try_for_each(|target| self.delete(target))?,
+            StmtKind::Delete(targets) => {
+                targets.iter().try_for_each(|target| self.delete(target))?
+            }
             StmtKind::Assert { condition, message } => self.assert(condition, message.as_ref())?,
-            StmtKind::If { branches, otherwise } => self.if_statement(branches, otherwise.as_ref())?,
-            StmtKind::While { condition, body, otherwise } => self.while_loop(condition, body, otherwise.as_ref())?,
-            StmtKind::For { target, iterable, body, otherwise } => {
+            StmtKind::If {
+                branches,
+                otherwise,
+            } => self.if_statement(branches, otherwise.as_ref())?,
+            StmtKind::While {
+                condition,
+                body,
+                otherwise,
+            } => self.while_loop(condition, body, otherwise.as_ref())?,
+            StmtKind::For {
+                target,
+                iterable,
+                body,
+                otherwise,
+            } => {
                 self.for_loop(target, iterable, body, otherwise.as_ref())?;
             }
             StmtKind::Function(def) => self.function_statement(def)?,
@@ -65,7 +85,13 @@ impl Compiler<'_> {
             if self.assign_sum(target, value)? || self.assign_local(target, value)? {
                 return Ok(());
             }
-            if let (TargetKind::Unpack { before, rest: None, .. }, ExprKind::Tuple(items)) = (&target.kind, &value.kind) {
+            if let (
+                TargetKind::Unpack {
+                    before, rest: None, ..
+                },
+                ExprKind::Tuple(items),
+            ) = (&target.kind, &value.kind)
+            {
                 if before.len() == items.len() {
                     return self.assign_together(before, items);
                 }
@@ -203,7 +229,11 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn if_statement(&mut self, branches: &[(Expr, Block)], otherwise: Option<&Block>) -> Result<()> {
+    fn if_statement(
+        &mut self,
+        branches: &[(Expr, Block)],
+        otherwise: Option<&Block>,
+    ) -> Result<()> {
         let end = self.new_label();
         let mut after = Registers::ALL;
         let mut reachable = false;
@@ -245,7 +275,13 @@ impl Compiler<'_> {
             LoopExit::Break => innermost.exit,
             LoopExit::Continue => innermost.next,
         };
-        self.leave(Exit::Jump { to, finally_depth: innermost.finally_depth }, 0);
+        self.leave(
+            Exit::Jump {
+                to,
+                finally_depth: innermost.finally_depth,
+            },
+            0,
+        );
     }
 
     fn import(&mut self, item: &ImportItem) -> Result<()> {

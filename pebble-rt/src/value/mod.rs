@@ -22,7 +22,7 @@ pub use list::{ListObj, TupleObj, list_for_change};
 pub use number::{BigObj, float_text, parse_float, parse_integer, write_float};
 pub use object::{
     BoundMethod, CellObj, Class, Foreign, Function, Generator, GeneratorState, Instance, Iter,
-    IterState, Member, Module, ModuleKind, RefObj, Slot,
+    IterState, Member, Module, ModuleKind, Raised, RefObj, Slot,
 };
 pub use string::StrObj;
 pub use text::{TextError, quoted_text, text_of, write_quoted, write_text};

@@ -176,19 +176,22 @@ impl Writer<'_> {
 
     fn write_named(&mut self, value: &Value, pending: &mut Vec<Pending>) -> Result<(), TextError> {
         match value {
-            Value::Func(function) => match function.owner_class().filter(|_| function.code.is_method()) {
-                Some(class) => self.push_formatted(format_args!(
-                    "<function {}.{}>",
-                    class.name(),
-                    function.name()
-                )),
-                None => match &function.code.module_prefix {
-                    Some(prefix) => {
-                        self.push_formatted(format_args!("<function {prefix}.{}>", function.name()))
-                    }
-                    None => self.push_formatted(format_args!("<function {}>", function.name())),
-                },
-            },
+            Value::Func(function) => {
+                match function.owner_class().filter(|_| function.code.is_method()) {
+                    Some(class) => self.push_formatted(format_args!(
+                        "<function {}.{}>",
+                        class.name(),
+                        function.name()
+                    )),
+                    None => match &function.code.module_prefix {
+                        Some(prefix) => self.push_formatted(format_args!(
+                            "<function {prefix}.{}>",
+                            function.name()
+                        )),
+                        None => self.push_formatted(format_args!("<function {}>", function.name())),
+                    },
+                }
+            }
             Value::Native(function) => {
                 self.push_formatted(format_args!("<builtin {}>", function.display))
             }

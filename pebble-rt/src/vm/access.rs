@@ -11,8 +11,8 @@ use crate::native::{NativeMember, NativeResult};
 use crate::symbol::Symbol;
 use crate::syntax::ast::CompareOperator;
 use crate::value::{
-    BoundMethod, Class, DictObj, Equality, Instance, KeyError, Member, Module, ModuleKind, Unordered, Value, equal,
-    order,
+    BoundMethod, Class, DictObj, Equality, Instance, KeyError, Member, Module, ModuleKind,
+    Unordered, Value, equal, order,
 };
 
 use super::Core;
@@ -29,7 +29,11 @@ fn index_error(text: &str) -> NativeError {
 /// The place in a sequence that an index means; negative ones count from the end.
 #[inline]
 pub(crate) fn position(index: i64, length: usize) -> Option<usize> {
-    let index = if index < 0 { index.checked_add(length as i64)? } else { index };
+    let index = if index < 0 {
+        index.checked_add(length as i64)?
+    } else {
+        index
+    };
     usize::try_from(index).ok().filter(|at| *at < length)
 }
 
@@ -47,12 +51,16 @@ impl Core {
                 let content = shared.get();
                 self.index(&content, key)
             }
-            Value::Bytes(_) | Value::List(_) | Value::Tuple(_) | Value::Str(_) => self.index_sequence(object, key),
+            Value::Bytes(_) | Value::List(_) | Value::Tuple(_) | Value::Str(_) => {
+                self.index_sequence(object, key)
+            }
             _ => {
                 if key.as_index().is_none() {
                     return Err(NativeError::type_error("index must be an integer"));
                 }
-                Err(NativeError::type_error("only strings, lists, and dicts can be indexed"))
+                Err(NativeError::type_error(
+                    "only strings, lists, and dicts can be indexed",
+                ))
             }
         }
     }
@@ -71,7 +79,10 @@ impl Core {
         Ok(match object {
             Value::List(list) => list.get(at).cloned().unwrap_or_default(),
             Value::Tuple(tuple) => tuple.get(at).cloned().unwrap_or_default(),
-            Value::Bytes(bytes) => bytes.as_slice().get(at).map_or(Value::None, |byte| Value::Int(i64::from(*byte))),
+            Value::Bytes(bytes) => bytes
+                .as_slice()
+                .get(at)
+                .map_or(Value::None, |byte| Value::Int(i64::from(*byte))),
             Value::Str(text) => match text.char_at(at) {
                 Some(character) => self.char_string(character)?,
                 None => return Err(index_error("index out of range")),
@@ -91,7 +102,11 @@ impl Core {
     }
 
     /// The entry of a dict, if it has one.
-    pub(crate) fn lookup(&mut self, dict: &Rc<DictObj>, key: &Value) -> Result<Option<Value>, NativeError> {
+    pub(crate) fn lookup(
+        &mut self,
+        dict: &Rc<DictObj>,
+        key: &Value,
+    ) -> Result<Option<Value>, NativeError> {
         match dict.get(key) {
             Ok(found) => Ok(found.cloned()),
             Err(KeyError::NotAKey) => Err(bad_key()),
@@ -101,14 +116,24 @@ impl Core {
         }
     }
 
-    fn index_instance(&mut self, instance: &Rc<Instance>, object: &Value, key: &Value) -> NativeResult {
+    fn index_instance(
+        &mut self,
+        instance: &Rc<Instance>,
+        object: &Value,
+        key: &Value,
+    ) -> NativeResult {
         if let Some(call) = method_call(object, Symbol::GETITEM, &[key]) {
             return Err(call);
         }
         let Some(name) = key.as_str() else {
-            return Err(NativeError::type_error("instance field index must be a string"));
+            return Err(NativeError::type_error(
+                "instance field index must be a string",
+            ));
         };
-        let field = self.interner.find(name).and_then(|name| instance.field(name));
+        let field = self
+            .interner
+            .find(name)
+            .and_then(|name| instance.field(name));
         field.ok_or_else(|| NativeError::new(ErrorClass::Key, "instance field not found"))
     }
 
@@ -137,22 +162,29 @@ impl Core {
             Value::Bytes(bytes) => bytes.len(),
             Value::Ref(shared) => return self.length(&shared.get()),
             _ => {
-                return Err(method_call(value, Symbol::LEN, &[])
-                    .unwrap_or_else(|| NativeError::type_error("len() expects a string, list, or dict")));
+                return Err(method_call(value, Symbol::LEN, &[]).unwrap_or_else(|| {
+                    NativeError::type_error("len() expects a string, list, or dict")
+                }));
             }
         };
         Ok(Value::Int(length as i64))
     }
 
     /// `item in container`, without methods of the program's.
-    pub(crate) fn contains(&mut self, container: &Value, item: &Value) -> Result<bool, NativeError> {
+    pub(crate) fn contains(
+        &mut self,
+        container: &Value,
+        item: &Value,
+    ) -> Result<bool, NativeError> {
         match container {
             Value::Str(text) => match item {
                 Value::Str(part) => {
                     self.charge_steps(1 + text.as_str().len() / 32)?;
                     Ok(text.as_str().contains(part.as_str()))
                 }
-                _ => Err(NativeError::type_error("'in' requires a string on the left of a string")),
+                _ => Err(NativeError::type_error(
+                    "'in' requires a string on the left of a string",
+                )),
             },
             Value::List(list) => self.contains_item(container, list.as_slice(), item),
             Value::Tuple(tuple) => self.contains_item(container, tuple.as_slice(), item),
@@ -171,7 +203,9 @@ impl Core {
                 }
             },
             Value::Bytes(bytes) => match item {
-                Value::Int(number) => Ok(u8::try_from(*number).is_ok_and(|byte| bytes.as_slice().contains(&byte))),
+                Value::Int(number) => {
+                    Ok(u8::try_from(*number).is_ok_and(|byte| bytes.as_slice().contains(&byte)))
+                }
                 Value::Bytes(part) => {
                     let (whole, part) = (bytes.as_slice(), part.as_slice());
                     self.charge_steps(1 + whole.len() * part.len().max(1) / 64)?;
@@ -191,22 +225,35 @@ impl Core {
                     return Err(call);
                 }
                 if instance.has_method(Symbol::ITER) || instance.has_method(Symbol::GETITEM) {
-                    return Err(self.prelude_call("_item_in", [container.clone(), item.clone()].into()));
+                    return Err(
+                        self.prelude_call("_item_in", [container.clone(), item.clone()].into())
+                    );
                 }
-                Err(NativeError::type_error("'in' requires a string, list, tuple, dict, or set on the right"))
+                Err(NativeError::type_error(
+                    "'in' requires a string, list, tuple, dict, or set on the right",
+                ))
             }
-            _ => Err(NativeError::type_error("'in' requires a string, list, tuple, dict, or set on the right")),
+            _ => Err(NativeError::type_error(
+                "'in' requires a string, list, tuple, dict, or set on the right",
+            )),
         }
     }
 
-    fn contains_item(&mut self, container: &Value, items: &[Value], item: &Value) -> Result<bool, NativeError> {
+    fn contains_item(
+        &mut self,
+        container: &Value,
+        items: &[Value],
+        item: &Value,
+    ) -> Result<bool, NativeError> {
         self.charge_steps(1 + items.len() / 8)?;
         for candidate in items {
             match equal(candidate, item) {
                 Equality::Equal => return Ok(true),
                 Equality::Different => {}
                 Equality::NeedsMethod => {
-                    return Err(self.prelude_call("_item_in", [container.clone(), item.clone()].into()));
+                    return Err(
+                        self.prelude_call("_item_in", [container.clone(), item.clone()].into())
+                    );
                 }
             }
         }
@@ -220,12 +267,19 @@ impl Core {
             Equality::Different => Ok(false),
             Equality::NeedsMethod => Err(method_call(left, Symbol::EQ, &[right])
                 .or_else(|| method_call(right, Symbol::EQ, &[left]))
-                .unwrap_or_else(|| self.prelude_call("_deep_equal", [left.clone(), right.clone()].into()))),
+                .unwrap_or_else(|| {
+                    self.prelude_call("_deep_equal", [left.clone(), right.clone()].into())
+                })),
         }
     }
 
     /// An ordering; `operator` is what was written, for the error text.
-    pub(crate) fn ordered(&mut self, operator: CompareOperator, left: &Value, right: &Value) -> Result<bool, NativeError> {
+    pub(crate) fn ordered(
+        &mut self,
+        operator: CompareOperator,
+        left: &Value,
+        right: &Value,
+    ) -> Result<bool, NativeError> {
         let wanted = |ordering: Ordering| match operator {
             CompareOperator::Less => ordering.is_lt(),
             CompareOperator::LessEqual => ordering.is_le(),
@@ -250,19 +304,32 @@ impl Core {
                     });
                 }
                 let is_sequence = |value: &Value| matches!(value, Value::List(_) | Value::Tuple(_));
-                if is_sequence(left) && is_sequence(right) && order(left, right) == Err(Unordered::NeedsMethod) {
+                if is_sequence(left)
+                    && is_sequence(right)
+                    && order(left, right) == Err(Unordered::NeedsMethod)
+                {
                     let operator = self.heap.string(operator.symbol())?;
-                    return Err(self.prelude_call("_deep_order", [operator, left.clone(), right.clone()].into()));
+                    return Err(self.prelude_call(
+                        "_deep_order",
+                        [operator, left.clone(), right.clone()].into(),
+                    ));
                 }
                 let symbol = operator.symbol();
-                Err(NativeError::type_error(format!("'{symbol}' requires two numbers, two strings, or two lists")))
+                Err(NativeError::type_error(format!(
+                    "'{symbol}' requires two numbers, two strings, or two lists"
+                )))
             }
         }
     }
 
     /// `left operator right` for all comparison operators, as a truth. Calls come back as errors whose result's truth
     /// counts; for `!=` and `not in` its opposite.
-    pub(crate) fn compare(&mut self, operator: CompareOperator, left: &Value, right: &Value) -> Result<bool, NativeError> {
+    pub(crate) fn compare(
+        &mut self,
+        operator: CompareOperator,
+        left: &Value,
+        right: &Value,
+    ) -> Result<bool, NativeError> {
         match operator {
             CompareOperator::Equal => self.equals(left, right),
             CompareOperator::NotEqual => self.equals(left, right).map(|same| !same),
@@ -282,11 +349,13 @@ impl Core {
             Value::Class(class) => self.class_attribute(class, name),
             Value::Module(module) => self.module_attribute(module, name),
             Value::Error(_) => Err(NativeError::type_error("errors have no attributes here")),
-            _ if self.builtin_method(object, name).is_some() => Ok(Value::Bound(Rc::new(BoundMethod {
-                receiver: object.clone(),
-                function: Value::Undefined,
-                name,
-            }))),
+            _ if self.builtin_method(object, name).is_some() => {
+                Ok(Value::Bound(Rc::new(BoundMethod {
+                    receiver: object.clone(),
+                    function: Value::Undefined,
+                    name,
+                })))
+            }
             Value::Func(_) | Value::Native(_) if name == Symbol::NAME => self.function_name(object),
             _ => Err(NativeError::new(
                 ErrorClass::Attribute,
@@ -304,7 +373,12 @@ impl Core {
         Ok(self.heap.owned_string(name)?)
     }
 
-    fn instance_attribute(&mut self, instance: &Rc<Instance>, object: &Value, name: Symbol) -> NativeResult {
+    fn instance_attribute(
+        &mut self,
+        instance: &Rc<Instance>,
+        object: &Value,
+        name: Symbol,
+    ) -> NativeResult {
         if let Some(field) = instance.field(name) {
             return Ok(field);
         }
@@ -322,7 +396,11 @@ impl Core {
                 }
                 Err(NativeError::new(
                     ErrorClass::Attribute,
-                    format!("instance of '{}' has no member '{}'", class.name(), self.interner.text(name)),
+                    format!(
+                        "instance of '{}' has no member '{}'",
+                        class.name(),
+                        self.interner.text(name)
+                    ),
                 ))
             }
         }
@@ -334,7 +412,11 @@ impl Core {
             None if name == Symbol::NAME => Ok(self.heap.string(class.name())?),
             None => Err(NativeError::new(
                 ErrorClass::Attribute,
-                format!("class '{}' has no member '{}'", class.name(), self.interner.text(name)),
+                format!(
+                    "class '{}' has no member '{}'",
+                    class.name(),
+                    self.interner.text(name)
+                ),
             )),
         }
     }
@@ -344,16 +426,26 @@ impl Core {
             Some(value) => Ok(value),
             None => Err(NativeError::new(
                 ErrorClass::Attribute,
-                format!("module '{}' has no member '{}'", module.name, self.interner.text(name)),
+                format!(
+                    "module '{}' has no member '{}'",
+                    module.name,
+                    self.interner.text(name)
+                ),
             )),
         }
     }
 
     /// A member of a module: what it binds, or a module that hangs off it.
-    pub(crate) fn module_member(&mut self, module: &Rc<Module>, name: Symbol) -> Result<Option<Value>, NativeError> {
+    pub(crate) fn module_member(
+        &mut self,
+        module: &Rc<Module>,
+        name: Symbol,
+    ) -> Result<Option<Value>, NativeError> {
         if let ModuleKind::Program(number) = module.kind {
             if let Some(slot) = self.find_slot(number, name) {
-                let found = [&slot.variable, &slot.function, &slot.nested].into_iter().find(|value| !value.is_undefined());
+                let found = [&slot.variable, &slot.function, &slot.nested]
+                    .into_iter()
+                    .find(|value| !value.is_undefined());
                 if let Some(value) = found {
                     return Ok(Some(value.clone()));
                 }
@@ -377,7 +469,12 @@ impl Core {
 
     /// `object.name = value`.
     #[inline(never)]
-    pub(crate) fn set_attribute(&mut self, object: &Value, name: Symbol, value: Value) -> Result<(), NativeError> {
+    pub(crate) fn set_attribute(
+        &mut self,
+        object: &Value,
+        name: Symbol,
+        value: Value,
+    ) -> Result<(), NativeError> {
         match object {
             Value::Instance(instance) => Ok(instance.set_field(name, value)?),
             Value::Class(class) => Ok(class.set_attribute(name, value)?),
@@ -401,7 +498,11 @@ impl Core {
     }
 
     /// `del object.name`.
-    pub(crate) fn delete_attribute(&mut self, object: &Value, name: Symbol) -> Result<(), NativeError> {
+    pub(crate) fn delete_attribute(
+        &mut self,
+        object: &Value,
+        name: Symbol,
+    ) -> Result<(), NativeError> {
         let removed = match object {
             Value::Instance(instance) => instance.remove_field(name),
             Value::Class(class) => class.remove_member(name),
@@ -421,33 +522,49 @@ impl Core {
                 ));
             }
         };
-        if removed { Ok(()) } else { self.attribute(object, name).map(|_| ()) }
+        if removed {
+            Ok(())
+        } else {
+            self.attribute(object, name).map(|_| ())
+        }
     }
 
     /// `object[start:stop:step]`.
     pub(crate) fn slice(&mut self, object: &Value, bounds: [&Value; 3]) -> NativeResult {
         let length = match object {
-            Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_) => self.length_of_sequence(object),
+            Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_) => {
+                self.length_of_sequence(object)
+            }
             Value::Ref(shared) => return self.slice(&shared.get(), bounds),
             Value::Instance(_) => {
                 let slice = self.heap.tuple(bounds.into_iter().cloned().collect())?;
-                return Err(method_call(object, Symbol::GETITEM, &[&slice]).unwrap_or_else(not_sliceable));
+                return Err(
+                    method_call(object, Symbol::GETITEM, &[&slice]).unwrap_or_else(not_sliceable)
+                );
             }
             _ => return Err(not_sliceable()),
         };
         let slice = Slice::new(bounds, length)?;
         self.charge_steps(1 + slice.count / 8)?;
         if let (Value::Str(text), 1) = (object, slice.step) {
-            return Ok(self.heap.string(text.slice(slice.start, slice.start + slice.count))?);
+            return Ok(self
+                .heap
+                .string(text.slice(slice.start, slice.start + slice.count))?);
         }
         match object {
             Value::Str(text) => {
                 let characters: Vec<char> = text.as_str().chars().collect();
-                let picked = slice.positions().filter_map(|at| characters.get(at)).collect();
+                let picked = slice
+                    .positions()
+                    .filter_map(|at| characters.get(at))
+                    .collect();
                 Ok(self.heap.owned_string(picked)?)
             }
             Value::Bytes(bytes) => {
-                let picked = slice.positions().filter_map(|at| bytes.as_slice().get(at).copied()).collect();
+                let picked = slice
+                    .positions()
+                    .filter_map(|at| bytes.as_slice().get(at).copied())
+                    .collect();
                 Ok(self.heap.bytes(picked)?)
             }
             Value::List(list) => {
@@ -466,7 +583,11 @@ impl Core {
 }
 
 pub(crate) fn bound(receiver: &Value, function: Value, name: Symbol) -> Value {
-    Value::Bound(Rc::new(BoundMethod { receiver: receiver.clone(), function, name }))
+    Value::Bound(Rc::new(BoundMethod {
+        receiver: receiver.clone(),
+        function,
+        name,
+    }))
 }
 
 fn not_sliceable() -> NativeError {
@@ -476,16 +597,14 @@ fn not_sliceable() -> NativeError {
 /// Comparison by the special methods of instances; `a > b` falls back to `b < a`, `a >= b` to not `a < b`.
 fn ordering_call(operator: CompareOperator, left: &Value, right: &Value) -> Option<NativeError> {
     match operator {
-        CompareOperator::Less => {
-            method_call(left, Symbol::LT, &[right]).or_else(|| method_call(right, Symbol::GT, &[left]))
-        }
-        CompareOperator::Greater => {
-            method_call(left, Symbol::GT, &[right]).or_else(|| method_call(right, Symbol::LT, &[left]))
-        }
-        CompareOperator::LessEqual => {
-            method_call(left, Symbol::LE, &[right]).or_else(|| method_call(right, Symbol::GE, &[left]))
-        }
-        _ => method_call(left, Symbol::GE, &[right]).or_else(|| method_call(right, Symbol::LE, &[left])),
+        CompareOperator::Less => method_call(left, Symbol::LT, &[right])
+            .or_else(|| method_call(right, Symbol::GT, &[left])),
+        CompareOperator::Greater => method_call(left, Symbol::GT, &[right])
+            .or_else(|| method_call(right, Symbol::LT, &[left])),
+        CompareOperator::LessEqual => method_call(left, Symbol::LE, &[right])
+            .or_else(|| method_call(right, Symbol::GE, &[left])),
+        _ => method_call(left, Symbol::GE, &[right])
+            .or_else(|| method_call(right, Symbol::LE, &[left])),
     }
 }
 
@@ -501,9 +620,11 @@ impl Slice {
     pub(crate) fn new(bounds: [&Value; 3], length: usize) -> Result<Slice, NativeError> {
         let bound = |value: &Value| match value {
             Value::None | Value::Undefined => Ok(None),
-            Value::Big(number) => {
-                Ok(Some(if num_traits::Signed::is_negative(number.number()) { i64::MIN } else { i64::MAX }))
-            }
+            Value::Big(number) => Ok(Some(if num_traits::Signed::is_negative(number.number()) {
+                i64::MIN
+            } else {
+                i64::MAX
+            })),
             other => match other.as_index() {
                 Some(index) => Ok(Some(index)),
                 None => Err(NativeError::type_error("slice bounds must be integers")),
@@ -514,17 +635,33 @@ impl Slice {
             return Err(NativeError::value_error("slice step cannot be zero"));
         }
         let length = length as i64;
-        let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
+        let (low, high) = if step > 0 {
+            (0, length)
+        } else {
+            (-1, length - 1)
+        };
         let clamp = |index: i64| {
-            let index = if index < 0 { index.saturating_add(length) } else { index };
+            let index = if index < 0 {
+                index.saturating_add(length)
+            } else {
+                index
+            };
             index.clamp(low, high)
         };
         let start = bound(bounds[0])?.map_or(if step > 0 { low } else { high }, clamp);
         let stop = bound(bounds[1])?.map_or(if step > 0 { high } else { low }, clamp);
         let distance = if step > 0 { stop - start } else { start - stop };
         let stride = step.unsigned_abs();
-        let count = if distance <= 0 { 0 } else { (distance as u64).div_ceil(stride) as usize };
-        Ok(Slice { start: start.max(0) as usize, step, count })
+        let count = if distance <= 0 {
+            0
+        } else {
+            (distance as u64).div_ceil(stride) as usize
+        };
+        Ok(Slice {
+            start: start.max(0) as usize,
+            step,
+            count,
+        })
     }
 
     pub(crate) fn positions(self) -> impl Iterator<Item = usize> {

@@ -1,9 +1,9 @@
 //! Operators, beyond what the main loop does itself.
 
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use alloc::format;
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -32,7 +32,12 @@ pub(crate) fn method_call(receiver: &Value, name: Symbol, args: &[&Value]) -> Op
     Some(NativeError::TailCall { callee, args: all })
 }
 
-fn dunder(left: &Value, right: &Value, name: Symbol, reversed: Option<Symbol>) -> Option<NativeError> {
+fn dunder(
+    left: &Value,
+    right: &Value,
+    name: Symbol,
+    reversed: Option<Symbol>,
+) -> Option<NativeError> {
     method_call(left, name, &[right]).or_else(|| method_call(right, reversed?, &[left]))
 }
 
@@ -56,7 +61,8 @@ fn floats(left: &Value, right: &Value) -> Option<Result<(f64, f64), NativeError>
     }
     match (left.as_float(), right.as_float()) {
         (Some(a), Some(b)) => {
-            let overflowed = |value: &Value, float: f64| matches!(value, Value::Big(_)) && !float.is_finite();
+            let overflowed =
+                |value: &Value, float: f64| matches!(value, Value::Big(_)) && !float.is_finite();
             if overflowed(left, a) || overflowed(right, b) {
                 return Some(Err(too_large()));
             }
@@ -124,8 +130,11 @@ impl Core {
         if let (Some(a), Some(b)) = (big(left), big(right)) {
             return Ok(self.heap.integer(a + b)?);
         }
-        Err(dunder(left, right, Symbol::ADD, Some(Symbol::RADD))
-            .unwrap_or_else(|| NativeError::type_error("'+' requires numeric, string, or list operands")))
+        Err(
+            dunder(left, right, Symbol::ADD, Some(Symbol::RADD)).unwrap_or_else(|| {
+                NativeError::type_error("'+' requires numeric, string, or list operands")
+            }),
+        )
     }
 
     /// `left - right`.
@@ -143,9 +152,12 @@ impl Core {
             return Ok(self.heap.integer(a - b)?);
         }
         if let (Value::Set(a), Value::Set(_)) = (left, right) {
-            return self.set_of(a.iter().cloned(), |core, item| Ok(!core.contains(right, item)?));
+            return self.set_of(a.iter().cloned(), |core, item| {
+                Ok(!core.contains(right, item)?)
+            });
         }
-        Err(dunder(left, right, Symbol::SUB, Some(Symbol::RSUB)).unwrap_or_else(|| needs_numbers("-")))
+        Err(dunder(left, right, Symbol::SUB, Some(Symbol::RSUB))
+            .unwrap_or_else(|| needs_numbers("-")))
     }
 
     /// `left * right`.
@@ -167,13 +179,16 @@ impl Core {
             }
         }
         match (left, right) {
-            (Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_), Value::Int(count)) => {
-                self.repeat(left, *count)
-            }
-            (Value::Int(count), Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_)) => {
-                self.repeat(right, *count)
-            }
-            _ => Err(dunder(left, right, Symbol::MUL, Some(Symbol::RMUL)).unwrap_or_else(|| needs_numbers("*"))),
+            (
+                Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_),
+                Value::Int(count),
+            ) => self.repeat(left, *count),
+            (
+                Value::Int(count),
+                Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_),
+            ) => self.repeat(right, *count),
+            _ => Err(dunder(left, right, Symbol::MUL, Some(Symbol::RMUL))
+                .unwrap_or_else(|| needs_numbers("*"))),
         }
     }
 
@@ -201,15 +216,19 @@ impl Core {
         match value {
             Value::Str(text) => {
                 let mut repeated = String::new();
-                repeated.try_reserve_exact(total).map_err(|_| crate::heap::OutOfMemory)?;
+                repeated
+                    .try_reserve_exact(total)
+                    .map_err(|_| crate::heap::OutOfMemory)?;
                 (0..count).for_each(|_| repeated.push_str(text.as_str()));
                 Ok(self.heap.owned_string(repeated)?)
             }
             Value::Bytes(bytes) => Ok(self.heap.bytes(bytes.as_slice().repeat(count))?),
-            Value::List(list) => self.repeat_items(list.as_slice(), count).and_then(|items| Ok(self.heap.list(items)?)),
-            Value::Tuple(tuple) => {
-                self.repeat_items(tuple.as_slice(), count).and_then(|items| Ok(self.heap.tuple(items)?))
-            }
+            Value::List(list) => self
+                .repeat_items(list.as_slice(), count)
+                .and_then(|items| Ok(self.heap.list(items)?)),
+            Value::Tuple(tuple) => self
+                .repeat_items(tuple.as_slice(), count)
+                .and_then(|items| Ok(self.heap.tuple(items)?)),
             _ => Err(needs_numbers("*")),
         }
     }
@@ -246,9 +265,14 @@ impl Core {
                 return Err(division_by_zero());
             }
             let quotient = divide_exactly(&a, &b);
-            return if quotient.is_finite() { Ok(Value::Float(quotient)) } else { Err(too_large()) };
+            return if quotient.is_finite() {
+                Ok(Value::Float(quotient))
+            } else {
+                Err(too_large())
+            };
         }
-        Err(dunder(left, right, Symbol::TRUEDIV, Some(Symbol::RTRUEDIV)).unwrap_or_else(|| needs_numbers("/")))
+        Err(dunder(left, right, Symbol::TRUEDIV, Some(Symbol::RTRUEDIV))
+            .unwrap_or_else(|| needs_numbers("/")))
     }
 
     /// The operators that have no instruction of their own.
@@ -281,7 +305,11 @@ impl Core {
             }
             if let Some(quotient) = a.checked_div_euclid(*b) {
                 let exact = quotient * b == *a;
-                let adjusted = if *b < 0 && !exact { a.div_euclid(*b) - 1 } else { quotient };
+                let adjusted = if *b < 0 && !exact {
+                    a.div_euclid(*b) - 1
+                } else {
+                    quotient
+                };
                 return Ok(Value::Int(adjusted));
             }
         }
@@ -307,7 +335,11 @@ impl Core {
                 return Err(division_by_zero());
             }
             let rest = a.wrapping_rem(*b);
-            return Ok(Value::Int(if rest != 0 && (rest < 0) != (*b < 0) { rest + b } else { rest }));
+            return Ok(Value::Int(if rest != 0 && (rest < 0) != (*b < 0) {
+                rest + b
+            } else {
+                rest
+            }));
         }
         if let Some(both) = floats(left, right) {
             let (a, b) = both?;
@@ -315,7 +347,11 @@ impl Core {
                 return Err(division_by_zero());
             }
             let rest = a % b;
-            return Ok(Value::Float(if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }));
+            return Ok(Value::Float(if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
+                rest + b
+            } else {
+                rest
+            }));
         }
         if let (Some(a), Some(b)) = (big(left), big(right)) {
             if b.is_zero() {
@@ -349,13 +385,19 @@ impl Core {
             };
             if base.abs() <= BigInt::from(1) {
                 let is_odd = !matches!(right, Value::Int(exponent) if exponent % 2 == 0);
-                return Ok(self.heap.integer(if base.is_negative() && !is_odd { -base } else { base })?);
+                return Ok(self.heap.integer(if base.is_negative() && !is_odd {
+                    -base
+                } else {
+                    base
+                })?);
             }
             self.check_bits(base.bits().saturating_mul(exponent as u64))?;
             let words = base.bits().saturating_mul(exponent as u64) / 64;
             self.charge_steps((words.saturating_mul(words) / 64) as usize)?;
             let exponent = u32::try_from(exponent).map_err(|_| too_large())?;
-            return Ok(self.heap.integer(num_traits::pow::Pow::pow(base, exponent))?);
+            return Ok(self
+                .heap
+                .integer(num_traits::pow::Pow::pow(base, exponent))?);
         }
         match (left.as_float(), right.as_float()) {
             (Some(a), Some(b)) => {
@@ -378,18 +420,24 @@ impl Core {
     ) -> NativeResult {
         match (left, right) {
             (Value::Int(a), Value::Int(b)) => Ok(Value::Int(small(*a, *b))),
-            (Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(small(i64::from(*a), i64::from(*b)) != 0)),
+            (Value::Bool(a), Value::Bool(b)) => {
+                Ok(Value::Bool(small(i64::from(*a), i64::from(*b)) != 0))
+            }
             (Value::Set(a), Value::Set(b)) => match symbol {
                 "&" => self.set_of(a.iter().cloned(), |core, item| core.contains(right, item)),
                 "|" => self.set_of(a.iter().chain(b.iter()).cloned(), |_, _| Ok(true)),
                 _ => {
                     let all: Vec<Value> = a.iter().chain(b.iter()).cloned().collect();
-                    self.set_of(all.into_iter(), |core, item| Ok(core.contains(left, item)? != core.contains(right, item)?))
+                    self.set_of(all.into_iter(), |core, item| {
+                        Ok(core.contains(left, item)? != core.contains(right, item)?)
+                    })
                 }
             },
             _ => match (big(left), big(right)) {
                 (Some(a), Some(b)) => Ok(self.heap.integer(large(a, b))?),
-                _ => Err(NativeError::type_error(format!("'{symbol}' requires integer operands"))),
+                _ => Err(NativeError::type_error(format!(
+                    "'{symbol}' requires integer operands"
+                ))),
             },
         }
     }
@@ -433,8 +481,12 @@ impl Core {
             return Err(NativeError::type_error("'>>' requires integer operands"));
         };
         match right {
-            Value::Int(count) if *count < 0 => Err(NativeError::value_error("negative shift count")),
-            Value::Int(count) if (*count as u64) < number.bits() + 1 => Ok(self.heap.integer(number >> *count as u64)?),
+            Value::Int(count) if *count < 0 => {
+                Err(NativeError::value_error("negative shift count"))
+            }
+            Value::Int(count) if (*count as u64) < number.bits() + 1 => {
+                Ok(self.heap.integer(number >> *count as u64)?)
+            }
             _ => Ok(Value::Int(if number.is_negative() { -1 } else { 0 })),
         }
     }
@@ -458,7 +510,9 @@ impl Core {
         match (operator, value) {
             (0, Value::Int(_) | Value::Float(_) | Value::Big(_)) => Ok(value.clone()),
             (1, Value::Int(number)) => Ok(Value::Int(!number)),
-            (1, Value::Big(number)) => Ok(self.heap.integer(-(number.number() + 1))?),
+            (1, Value::Big(number)) => {
+                Ok(self.heap.integer(-(number.number() + BigInt::from(1)))?)
+            }
             (0, _) => Err(NativeError::type_error("unsupported unary operator '+'")),
             _ => Err(NativeError::type_error("unsupported unary operator '~'")),
         }
@@ -466,7 +520,9 @@ impl Core {
 }
 
 fn bad_element() -> NativeError {
-    NativeError::type_error("set elements must be strings, numbers, booleans, None, tuples, or instances")
+    NativeError::type_error(
+        "set elements must be strings, numbers, booleans, None, tuples, or instances",
+    )
 }
 
 /// The quotient of two integers of any size, correctly rounded.
@@ -480,12 +536,24 @@ fn divide_exactly(numerator: &BigInt, denominator: &BigInt) -> f64 {
     // Scale so that the integer quotient has at least 66 bits, and keep what is cut off as a sticky bit.
     let shift = 66 + denominator.bits() as i64 - numerator.bits() as i64;
     let (a, b) = (numerator.abs(), denominator.abs());
-    let (a, b) = if shift >= 0 { (a << shift as u64, b) } else { (a, b << (-shift) as u64) };
+    let (a, b) = if shift >= 0 {
+        (a << shift as u64, b)
+    } else {
+        (a, b << (-shift) as u64)
+    };
     let (quotient, rest) = a.div_rem(&b);
-    let sticky = if rest.is_zero() { BigInt::zero() } else { BigInt::from(1) };
+    let sticky = if rest.is_zero() {
+        BigInt::zero()
+    } else {
+        BigInt::from(1)
+    };
     let scaled = (quotient << 1u32) + sticky;
     let float = scale(&scaled, -(shift + 1));
-    if numerator.is_negative() != denominator.is_negative() { -float } else { float }
+    if numerator.is_negative() != denominator.is_negative() {
+        -float
+    } else {
+        float
+    }
 }
 
 /// `number * 2^exponent`, rounded once, also where the result is subnormal.
@@ -496,7 +564,11 @@ fn scale(number: &BigInt, exponent: i64) -> f64 {
         return f64::INFINITY;
     }
     // Bits that a double with this top bit has.
-    let kept = if top < -1021 { (53 - (-1021 - top)).max(0) } else { 53 };
+    let kept = if top < -1021 {
+        (53 - (-1021 - top)).max(0)
+    } else {
+        53
+    };
     let cut = bits - kept;
     let mantissa = if cut <= 0 {
         number.clone()

@@ -115,7 +115,10 @@ pub(crate) enum OutputTarget {
 
 impl core::fmt::Debug for Core {
     fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.debug_struct("Core").field("heap", &self.heap).finish_non_exhaustive()
+        formatter
+            .debug_struct("Core")
+            .field("heap", &self.heap)
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,7 +182,11 @@ impl Core {
         };
         let slot = *record.slots.entry(name).or_insert(next);
         if slot == next {
-            self.slots.push(GlobalSlot { name: name.0, module, ..GlobalSlot::default() });
+            self.slots.push(GlobalSlot {
+                name: name.0,
+                module,
+                ..GlobalSlot::default()
+            });
         }
         slot
     }
@@ -243,7 +250,8 @@ impl Core {
     pub(crate) fn prelude_value(&mut self, name: &str) -> Value {
         self.load_prelude();
         let name = self.interner.find(name);
-        name.and_then(|name| self.prelude_function(name)).unwrap_or(Value::None)
+        name.and_then(|name| self.prelude_function(name))
+            .unwrap_or(Value::None)
     }
 
     /// The names that a value has attributes under, sorted.
@@ -268,7 +276,11 @@ impl Core {
                     crate::value::ModuleKind::Package => {}
                 }
             }
-            other => names.extend(self.builtin_method_names(other).into_iter().map(String::from)),
+            other => names.extend(
+                self.builtin_method_names(other)
+                    .into_iter()
+                    .map(String::from),
+            ),
         }
         names.sort_unstable();
         names.dedup();
@@ -277,15 +289,25 @@ impl Core {
 
     /// The native function of this plain name, if it is granted.
     pub(crate) fn native(&self, name: &str) -> Option<&'static NativeFunction> {
-        let tables = self.libraries.iter().flat_map(|library| library.functions.iter());
-        let found = tables.flat_map(|table| table.iter()).find(|function| function.name == name);
+        let tables = self
+            .libraries
+            .iter()
+            .flat_map(|library| library.functions.iter());
+        let found = tables
+            .flat_map(|table| table.iter())
+            .find(|function| function.name == name);
         found.filter(|function| self.grants.has(function.family))
     }
 
     /// The native module of this name, if it is granted.
     pub(crate) fn native_module(&self, name: &str) -> Option<&'static NativeModule> {
-        let mut modules = self.libraries.iter().flat_map(|library| library.modules.iter());
-        modules.find(|module| module.name == name && self.grants.has(module.family)).copied()
+        let mut modules = self
+            .libraries
+            .iter()
+            .flat_map(|library| library.modules.iter());
+        modules
+            .find(|module| module.name == name && self.grants.has(module.family))
+            .copied()
     }
 
     /// The class object of a built-in error class.
@@ -294,7 +316,11 @@ impl Core {
         if let Some(Some(known)) = self.error_classes.get(index) {
             return Ok(known.clone());
         }
-        let bases = if class.parent() == class { Vec::new() } else { Vec::from([self.error_class(class.parent())?]) };
+        let bases = if class.parent() == class {
+            Vec::new()
+        } else {
+            Vec::from([self.error_class(class.parent())?])
+        };
         let made = Class::new(&self.heap, class.name(), PRELUDE, bases, &self.stamps)?;
         made.compare_by_identity();
         if self.error_classes.len() <= index {
@@ -361,7 +387,10 @@ impl Core {
         }
         let length = text.len() as u64;
         if length > self.output_left {
-            return Err(NativeError::new(ErrorClass::Output, "output limit exceeded"));
+            return Err(NativeError::new(
+                ErrorClass::Output,
+                "output limit exceeded",
+            ));
         }
         self.output_left -= length;
         match &mut self.output {
@@ -370,7 +399,10 @@ impl Core {
                 lines.push_str(text);
                 Ok(())
             }
-            _ => self.system.write(Stream::Output, text).map_err(NativeError::from),
+            _ => self
+                .system
+                .write(Stream::Output, text)
+                .map_err(NativeError::from),
         }
     }
 
@@ -392,10 +424,13 @@ impl Core {
     /// Variables and functions of a module, for completion and `did you mean`.
     pub(crate) fn names_of_module(&self, module: u32) -> impl Iterator<Item = &str> {
         let record = self.modules.get(module as usize);
-        record.into_iter().flat_map(|record| record.slots.iter()).filter_map(|(name, slot)| {
-            let slot = self.slots.get(*slot as usize)?;
-            let is_set = !slot.variable.is_undefined() || !slot.function.is_undefined();
-            is_set.then(|| self.interner.text(*name))
-        })
+        record
+            .into_iter()
+            .flat_map(|record| record.slots.iter())
+            .filter_map(|(name, slot)| {
+                let slot = self.slots.get(*slot as usize)?;
+                let is_set = !slot.variable.is_undefined() || !slot.function.is_undefined();
+                is_set.then(|| self.interner.text(*name))
+            })
     }
 }

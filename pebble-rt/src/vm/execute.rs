@@ -34,9 +34,19 @@ pub(crate) enum Stop {
     /// The generator gives this.
     Yield(Value, u8),
     /// A call of something else than a plain function: callee in the first register.
-    Call { callee: Value, first: u8, count: u8, result: u8 },
+    Call {
+        callee: Value,
+        first: u8,
+        count: u8,
+        result: u8,
+    },
     /// Calls with arguments that were packed.
-    CallPacked { callee: Value, arguments: Vec<Value>, keywords: Value, result: u8 },
+    CallPacked {
+        callee: Value,
+        arguments: Vec<Value>,
+        keywords: Value,
+        result: u8,
+    },
     /// Makes a class.
     MakeClass(Insn),
     /// Imports.
@@ -48,7 +58,11 @@ pub(crate) enum Stop {
     /// An error that is on its way.
     Unwind(Rc<crate::value::Raised>),
     /// The next round of a loop over something that runs code.
-    Next { source: Value, variable: u8, distance: i32 },
+    Next {
+        source: Value,
+        variable: u8,
+        distance: i32,
+    },
 }
 
 impl From<NativeError> for Stop {
@@ -88,7 +102,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
         let base = frame.base;
         let mut pc = frame.pc as usize;
         let stop: Stop = 'window: {
-            let Some(window) = thread.stack.get_mut(base..).and_then(|rest| rest.first_chunk_mut::<WINDOW>()) else {
+            let Some(window) = thread
+                .stack
+                .get_mut(base..)
+                .and_then(|rest| rest.first_chunk_mut::<WINDOW>())
+            else {
                 break 'window Stop::from(NativeError::from(OutOfMemory));
             };
             macro_rules! r {
@@ -133,7 +151,10 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             }
                         }
                         Err(error) => {
-                            let kind = FrameKind::Branch { wanted: $wanted, distance: $distance };
+                            let kind = FrameKind::Branch {
+                                wanted: $wanted,
+                                distance: $distance,
+                            };
                             break 'window Stop::Fault(error, NOWHERE, kind);
                         }
                     }
@@ -233,7 +254,8 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             match core.read_slot(slot) {
                                 Some(value) => r!(insn.a) = value,
                                 None => {
-                                    let name = crate::symbol::Symbol(core.slots[slot as usize].name);
+                                    let name =
+                                        crate::symbol::Symbol(core.slots[slot as usize].name);
                                     break 'window Stop::from(core.unknown_variable(name));
                                 }
                             }
@@ -242,7 +264,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         }
                     }
                     Op::StoreGlobal => {
-                        let value = if insn.b == 1 { core::mem::take(&mut r!(insn.a)) } else { r!(insn.a).clone() };
+                        let value = if insn.b == 1 {
+                            core::mem::take(&mut r!(insn.a))
+                        } else {
+                            r!(insn.a).clone()
+                        };
                         core.slots[insn.d as usize].variable = value;
                     }
                     Op::StoreFunction => {
@@ -253,7 +279,8 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     Op::DeleteGlobal => attempt!(core.delete_global(insn.d as u32)),
                     Op::LoadChecked => {
                         if r!(insn.b).is_undefined() {
-                            let value = attempt!(core.chain_value(thread.frames.last(), window, insn.d));
+                            let value =
+                                attempt!(core.chain_value(thread.frames.last(), window, insn.d));
                             r!(insn.a) = value;
                         } else {
                             let value = r!(insn.b).clone();
@@ -261,7 +288,8 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         }
                     }
                     Op::LoadChain => {
-                        let value = attempt!(core.chain_value(thread.frames.last(), window, insn.d));
+                        let value =
+                            attempt!(core.chain_value(thread.frames.last(), window, insn.d));
                         r!(insn.a) = value;
                     }
                     Op::LoadCallee => {
@@ -286,15 +314,22 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         r!(insn.a) = value;
                     }
                     Op::StoreCell => {
-                        let value = if insn.c == 1 { core::mem::take(&mut r!(insn.b)) } else { r!(insn.b).clone() };
+                        let value = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.b))
+                        } else {
+                            r!(insn.b).clone()
+                        };
                         match &r!(insn.a) {
                             Value::Cell(cell) => cell.set(value),
-                            _ => r!(insn.a) = Value::Cell(Rc::new(crate::value::CellObj::new(value))),
+                            _ => {
+                                r!(insn.a) = Value::Cell(Rc::new(crate::value::CellObj::new(value)))
+                            }
                         }
                     }
                     Op::LoadCaptured => {
                         let frame = thread.frames.last();
-                        let cell = frame.and_then(|frame| frame.function.captured.get(usize::from(insn.b)));
+                        let cell = frame
+                            .and_then(|frame| frame.function.captured.get(usize::from(insn.b)));
                         let value = match cell {
                             Some(Value::Cell(cell)) => cell.get(),
                             _ => Value::Undefined,
@@ -307,7 +342,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         r!(insn.a) = value;
                     }
                     Op::StoreCaptured => {
-                        let value = if insn.c == 1 { core::mem::take(&mut r!(insn.a)) } else { r!(insn.a).clone() };
+                        let value = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.a))
+                        } else {
+                            r!(insn.a).clone()
+                        };
                         let frame = thread.frames.last();
                         if let Some(Value::Cell(cell)) =
                             frame.and_then(|frame| frame.function.captured.get(usize::from(insn.b)))
@@ -345,15 +384,15 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     }
                     Op::Sub => arithmetic!(insn, checked_sub, -, subtract),
                     Op::Mul => arithmetic!(insn, checked_mul, *, multiply),
-                    Op::Div => {
-                        match (&r!(insn.b), &r!(insn.c)) {
-                            (Value::Float(left), Value::Float(right)) if *right != 0.0 => {
-                                set_float!(r!(insn.a), left / right);
-                            }
-                            (left, right) => attempt_to!(core.divide(left, right), insn.a),
+                    Op::Div => match (&r!(insn.b), &r!(insn.c)) {
+                        (Value::Float(left), Value::Float(right)) if *right != 0.0 => {
+                            set_float!(r!(insn.a), left / right);
                         }
+                        (left, right) => attempt_to!(core.divide(left, right), insn.a),
+                    },
+                    Op::Binary => {
+                        attempt_to!(core.binary(insn.d, &r!(insn.b), &r!(insn.c)), insn.a)
                     }
-                    Op::Binary => attempt_to!(core.binary(insn.d, &r!(insn.b), &r!(insn.c)), insn.a),
                     Op::AddInt => arithmetic_int!(insn, checked_add, +, add),
                     Op::SubInt => arithmetic_int!(insn, checked_sub, -, subtract),
                     Op::MulInt => arithmetic_int!(insn, checked_mul, *, multiply),
@@ -361,7 +400,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     Op::Not => match core.truth(&r!(insn.b)) {
                         Ok(truth) => r!(insn.a) = Value::Bool(!truth),
                         Err(error) => {
-                            break 'window Stop::Fault(error, insn.a, FrameKind::Truth { negated: true });
+                            break 'window Stop::Fault(
+                                error,
+                                insn.a,
+                                FrameKind::Truth { negated: true },
+                            );
                         }
                     },
                     Op::Unary => attempt_to!(core.unary(insn.d, &r!(insn.b)), insn.a),
@@ -370,8 +413,15 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         match core.compare(operator, &r!(insn.b), &r!(insn.c)) {
                             Ok(truth) => set_int!(r!(insn.a), i64::from(truth)),
                             Err(error) => {
-                                let negated = matches!(operator, CompareOperator::NotEqual | CompareOperator::NotIn);
-                                break 'window Stop::Fault(error, insn.a, FrameKind::Number { negated });
+                                let negated = matches!(
+                                    operator,
+                                    CompareOperator::NotEqual | CompareOperator::NotIn
+                                );
+                                break 'window Stop::Fault(
+                                    error,
+                                    insn.a,
+                                    FrameKind::Number { negated },
+                                );
                             }
                         }
                     }
@@ -432,8 +482,14 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     },
                     Op::RangeNext => {
                         let at = usize::from(insn.a);
-                        let (current, stop, step) = match (&window[at], &window[(at + 1) & 255], &window[(at + 2) & 255]) {
-                            (Value::Int(current), Value::Int(stop), Value::Int(step)) => (*current, *stop, *step),
+                        let (current, stop, step) = match (
+                            &window[at],
+                            &window[(at + 1) & 255],
+                            &window[(at + 2) & 255],
+                        ) {
+                            (Value::Int(current), Value::Int(stop), Value::Int(step)) => {
+                                (*current, *stop, *step)
+                            }
                             _ => match next_range_item(window, insn) {
                                 true => {
                                     jump!(insn.d);
@@ -442,7 +498,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                 false => continue,
                             },
                         };
-                        let goes_on = if step > 0 { current < stop } else { current > stop };
+                        let goes_on = if step > 0 {
+                            current < stop
+                        } else {
+                            current > stop
+                        };
                         if goes_on {
                             set_int!(r!(insn.b), current);
                             // Past the end of the numbers there is no further round.
@@ -455,7 +515,9 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     }
                     Op::IterPrepare => match core.prepare_iteration(&mut r!(insn.a)) {
                         Ok(()) => r!(insn.a.wrapping_add(1)) = Value::Int(0),
-                        Err(call @ NativeError::TailCall { .. }) => break 'window Stop::Retry(call, insn.a),
+                        Err(call @ NativeError::TailCall { .. }) => {
+                            break 'window Stop::Retry(call, insn.a);
+                        }
                         Err(error) => break 'window Stop::from(error),
                     },
                     Op::IterNext => {
@@ -464,9 +526,15 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             continue;
                         };
                         let item = match &r!(insn.a) {
-                            Value::List(list) => list.get(cursor as usize).map(|item| (item.clone(), cursor + 1)),
+                            Value::List(list) => list
+                                .get(cursor as usize)
+                                .map(|item| (item.clone(), cursor + 1)),
                             Value::Str(text) => {
-                                match text.as_str().get(cursor as usize..).and_then(|rest| rest.chars().next()) {
+                                match text
+                                    .as_str()
+                                    .get(cursor as usize..)
+                                    .and_then(|rest| rest.chars().next())
+                                {
                                     Some(character) => {
                                         let item = attempt!(core.char_string(character));
                                         Some((item, cursor + character.len_utf8() as i64))
@@ -476,7 +544,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             }
                             source @ (Value::Generator(_) | Value::Instance(_)) => {
                                 let source = source.clone();
-                                break 'window Stop::Next { source, variable: insn.b, distance: insn.d };
+                                break 'window Stop::Next {
+                                    source,
+                                    variable: insn.b,
+                                    distance: insn.d,
+                                };
                             }
                             source => attempt!(core.next_item(source, cursor)),
                         };
@@ -497,7 +569,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         r!(insn.a) = Value::List(Rc::new(list));
                     }
                     Op::PushItem => {
-                        let item = if insn.c == 1 { core::mem::take(&mut r!(insn.b)) } else { r!(insn.b).clone() };
+                        let item = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.b))
+                        } else {
+                            r!(insn.b).clone()
+                        };
                         if let Value::List(list) = &mut r!(insn.a) {
                             attempt!(list_for_change(list).and_then(|list| list.push(item)));
                         }
@@ -514,19 +590,29 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         value => attempt_to!(core.length(value), insn.a),
                     },
                     Op::Append => {
-                        let item = if insn.c == 1 { core::mem::take(&mut r!(insn.b)) } else { r!(insn.b).clone() };
+                        let item = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.b))
+                        } else {
+                            r!(insn.b).clone()
+                        };
                         match &mut r!(insn.a) {
                             Value::List(list) => match Rc::get_mut(list) {
                                 Some(list) => attempt!(list.push(item)),
                                 None => {
-                                    attempt!(core.unpinned(&mut r!(insn.a), |core, list| core.append(list, item)));
+                                    attempt!(core.unpinned(&mut r!(insn.a), |core, list| {
+                                        core.append(list, item)
+                                    }));
                                 }
                             },
                             other => attempt!(core.append(other, item)),
                         }
                     }
                     Op::AppendGlobal => {
-                        let item = if insn.c == 1 { core::mem::take(&mut r!(insn.b)) } else { r!(insn.b).clone() };
+                        let item = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.b))
+                        } else {
+                            r!(insn.b).clone()
+                        };
                         attempt!(core.append_global(insn.d as u32, item));
                     }
                     Op::GetIndex => {
@@ -550,14 +636,18 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     }
                     Op::GetIndexGlobal => {
                         let slot = &core.slots[insn.d as usize];
-                        if let (Value::List(list), Value::Int(index)) = (&slot.variable, &r!(insn.b)) {
+                        if let (Value::List(list), Value::Int(index)) =
+                            (&slot.variable, &r!(insn.b))
+                        {
                             if let Some(item) = list.get(*index as usize) {
                                 r!(insn.a) = item.clone();
                                 continue;
                             }
                         }
                         match core.read_slot(insn.d as u32) {
-                            Some(container) => attempt_to!(get_index(core, &container, &r!(insn.b)), insn.a),
+                            Some(container) => {
+                                attempt_to!(get_index(core, &container, &r!(insn.b)), insn.a)
+                            }
                             None => {
                                 let name = crate::symbol::Symbol(core.slots[insn.d as usize].name);
                                 break 'window Stop::from(core.unknown_variable(name));
@@ -565,14 +655,18 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         }
                     }
                     Op::SetIndex => {
-                        let value = if insn.d == 1 { core::mem::take(&mut r!(insn.c)) } else { r!(insn.c).clone() };
+                        let value = if insn.d == 1 {
+                            core::mem::take(&mut r!(insn.c))
+                        } else {
+                            r!(insn.c).clone()
+                        };
                         let key = match &r!(insn.b) {
                             Value::Int(index) => Value::Int(*index),
                             other => other.clone(),
                         };
                         if let (Value::List(list), Value::Int(index)) = (&mut r!(insn.a), &key) {
-                            if let Some(place) =
-                                Rc::get_mut(list).and_then(|list| list.as_mut_slice().get_mut(*index as usize))
+                            if let Some(place) = Rc::get_mut(list)
+                                .and_then(|list| list.as_mut_slice().get_mut(*index as usize))
                             {
                                 *place = value;
                                 continue;
@@ -583,11 +677,15 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         }));
                     }
                     Op::SetIndexGlobal => {
-                        let value = if insn.a == 1 { core::mem::take(&mut r!(insn.c)) } else { r!(insn.c).clone() };
+                        let value = if insn.a == 1 {
+                            core::mem::take(&mut r!(insn.c))
+                        } else {
+                            r!(insn.c).clone()
+                        };
                         let variable = &mut core.slots[insn.d as usize].variable;
                         if let (Value::List(list), Value::Int(index)) = (variable, &r!(insn.b)) {
-                            if let Some(place) =
-                                Rc::get_mut(list).and_then(|list| list.as_mut_slice().get_mut(*index as usize))
+                            if let Some(place) = Rc::get_mut(list)
+                                .and_then(|list| list.as_mut_slice().get_mut(*index as usize))
                             {
                                 *place = value;
                                 continue;
@@ -618,13 +716,19 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         let Some(site) = code.sites.get(insn.d as usize) else {
                             continue;
                         };
-                        let value = if insn.c == 1 { core::mem::take(&mut r!(insn.b)) } else { r!(insn.b).clone() };
+                        let value = if insn.c == 1 {
+                            core::mem::take(&mut r!(insn.b))
+                        } else {
+                            r!(insn.b).clone()
+                        };
                         if let Value::Instance(instance) = &r!(insn.a) {
                             if instance.class_stamp() == site.stamp.get() {
                                 attempt!(instance.set_slot(Slot(site.slot.get()), value));
                                 continue;
                             }
-                            if let Some(slot) = instance.with_class(|class| class.slot_for_write(site.name)) {
+                            if let Some(slot) =
+                                instance.with_class(|class| class.slot_for_write(site.name))
+                            {
                                 site.slot.set(slot.0);
                                 site.stamp.set(instance.class_stamp());
                             }
@@ -634,7 +738,9 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
 
                     Op::CallGlobal => {
                         let slot = &core.slots[insn.d as usize];
-                        if let (Value::Undefined, Value::Func(function)) = (&slot.variable, &slot.function) {
+                        if let (Value::Undefined, Value::Func(function)) =
+                            (&slot.variable, &slot.function)
+                        {
                             if function.code.plain_parameters == u16::from(insn.b) {
                                 core.fuel -= 1;
                                 if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
@@ -678,17 +784,25 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                     let call = core.wanted_call(want, &r!(at));
                                     break 'window Stop::Retry(call, at);
                                 }
-                                Err(error) => break 'window Stop::Fault(error, insn.c, FrameKind::Normal),
+                                Err(error) => {
+                                    break 'window Stop::Fault(error, insn.c, FrameKind::Normal);
+                                }
                             }
                         }
-                        break 'window Stop::Call { callee, first: insn.a, count: insn.b, result: insn.c };
+                        break 'window Stop::Call {
+                            callee,
+                            first: insn.a,
+                            count: insn.b,
+                            result: insn.c,
+                        };
                     }
                     Op::Call => {
                         if let Value::Func(function) = &r!(insn.a) {
                             if function.code.plain_parameters == u16::from(insn.b) {
                                 core.fuel -= 1;
                                 if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
-                                    let Value::Func(function) = core::mem::take(&mut r!(insn.a)) else {
+                                    let Value::Func(function) = core::mem::take(&mut r!(insn.a))
+                                    else {
                                         continue;
                                     };
                                     let base = base + usize::from(insn.a) + 1;
@@ -729,7 +843,9 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                 if let Some(function) = &*site.method.borrow() {
                                     if function.code.plain_parameters == u16::from(insn.b) + 1 {
                                         core.fuel -= 1;
-                                        if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
+                                        if core.fuel > 0
+                                            && thread.frames.len() < core.limits.call_depth
+                                        {
                                             let function = function.clone();
                                             let base = base + usize::from(insn.a);
                                             if let Some(frame) = thread.frames.last_mut() {
@@ -771,7 +887,12 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             Value::List(list) => list.iter().cloned().collect(),
                             _ => Vec::new(),
                         };
-                        break 'window Stop::CallPacked { callee, arguments, keywords, result: insn.c };
+                        break 'window Stop::CallPacked {
+                            callee,
+                            arguments,
+                            keywords,
+                            result: insn.c,
+                        };
                     }
                     Op::Pin => {
                         let value = core::mem::take(&mut r!(insn.a));
@@ -779,19 +900,21 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     }
                     Op::Unpin => r!(insn.a) = core.pins.pop().unwrap_or_default(),
                     Op::Catch => r!(insn.a) = core::mem::take(&mut thread.caught),
-                    Op::Print => match core.print(&window[usize::from(insn.a)..][..usize::from(insn.b)]) {
-                        Ok(()) => {
-                            for at in 0..insn.b {
-                                r!(insn.a.wrapping_add(at)) = Value::Undefined;
+                    Op::Print => {
+                        match core.print(&window[usize::from(insn.a)..][..usize::from(insn.b)]) {
+                            Ok(()) => {
+                                for at in 0..insn.b {
+                                    r!(insn.a.wrapping_add(at)) = Value::Undefined;
+                                }
                             }
+                            Err(NativeError::NeedsMethod { index, want }) => {
+                                let at = insn.a.wrapping_add(index as u8);
+                                let call = core.wanted_call(want, &r!(at));
+                                break 'window Stop::Retry(call, at);
+                            }
+                            Err(error) => break 'window Stop::from(error),
                         }
-                        Err(NativeError::NeedsMethod { index, want }) => {
-                            let at = insn.a.wrapping_add(index as u8);
-                            let call = core.wanted_call(want, &r!(at));
-                            break 'window Stop::Retry(call, at);
-                        }
-                        Err(error) => break 'window Stop::from(error),
-                    },
+                    }
                     Op::PlaceStore
                     | Op::PlaceLoad
                     | Op::PlaceAppend
@@ -805,11 +928,19 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             Value::Class(class) => Some(class.clone()),
                             _ => None,
                         };
-                        let mut site = Site { window, function: &frame.function, class };
+                        let mut site = Site {
+                            window,
+                            function: &frame.function,
+                            class,
+                        };
                         match core.place_operation(&mut site, &code, insn) {
                             Ok(()) => {}
                             Err(Obstacle::Error(error)) => {
-                                let to = if insn.op == Op::PlaceLoad { insn.a } else { NOWHERE };
+                                let to = if insn.op == Op::PlaceLoad {
+                                    insn.a
+                                } else {
+                                    NOWHERE
+                                };
                                 break 'window Stop::Fault(error, to, FrameKind::Normal);
                             }
                             Err(Obstacle::Method { call, step }) => {
@@ -844,19 +975,41 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
 }
 
 fn compare_operator(code: i32) -> CompareOperator {
-    use CompareOperator::{Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn};
-    const ALL: [CompareOperator; 10] =
-        [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual, In, NotIn, Is, IsNot];
+    use CompareOperator::{
+        Equal, Greater, GreaterEqual, In, Is, IsNot, Less, LessEqual, NotEqual, NotIn,
+    };
+    const ALL: [CompareOperator; 10] = [
+        Equal,
+        NotEqual,
+        Less,
+        LessEqual,
+        Greater,
+        GreaterEqual,
+        In,
+        NotIn,
+        Is,
+        IsNot,
+    ];
     ALL.get(code as usize).copied().unwrap_or(Is)
 }
 
 /// `r[a] = r[b] + r[c]` for what is not two small integers or two floats.
 #[inline(never)]
-fn add_values(core: &mut Core, window: &mut [Value; WINDOW], insn: Insn) -> Result<(), NativeError> {
-    let (a, b, c) = (usize::from(insn.a), usize::from(insn.b), usize::from(insn.c));
+fn add_values(
+    core: &mut Core,
+    window: &mut [Value; WINDOW],
+    insn: Insn,
+) -> Result<(), NativeError> {
+    let (a, b, c) = (
+        usize::from(insn.a),
+        usize::from(insn.b),
+        usize::from(insn.c),
+    );
     if a == b && a != c && matches!(window[c], Value::Str(_) | Value::List(_)) {
         let tail = core::mem::take(&mut window[c]);
-        let done = core.unpinned(&mut window[a], |core, place| core.add_in_place(place, &tail));
+        let done = core.unpinned(&mut window[a], |core, place| {
+            core.add_in_place(place, &tail)
+        });
         window[c] = tail;
         if done? {
             if insn.d & 1 != 0 {
@@ -885,7 +1038,9 @@ fn get_index(core: &mut Core, container: &Value, key: &Value) -> Result<Value, N
             }
         }
         (Value::Str(text), Value::Int(index)) => {
-            if let Some(character) = position(*index, text.char_count()).and_then(|at| text.char_at(at)) {
+            if let Some(character) =
+                position(*index, text.char_count()).and_then(|at| text.char_at(at))
+            {
                 return core.char_string(character);
             }
         }
@@ -901,7 +1056,11 @@ fn get_index(core: &mut Core, container: &Value, key: &Value) -> Result<Value, N
 
 /// Checks the bounds of a range and says whether there may be a round. Bounds past 64 bits become a list.
 #[inline(never)]
-fn prepare_range(core: &mut Core, window: &mut [Value; WINDOW], insn: Insn) -> Result<bool, NativeError> {
+fn prepare_range(
+    core: &mut Core,
+    window: &mut [Value; WINDOW],
+    insn: Insn,
+) -> Result<bool, NativeError> {
     let at = usize::from(insn.a);
     let bounds = [at, (at + 1) & 255, (at + 2) & 255];
     if bounds.iter().all(|at| matches!(window[*at], Value::Int(_))) {
@@ -946,23 +1105,42 @@ pub(crate) type ItemAndCursor = Option<(Value, i64)>;
 impl Core {
     /// The next item of what a loop walks over, for the kinds that the main loop leaves to this.
     #[inline(never)]
-    pub(crate) fn next_item(&mut self, source: &Value, cursor: i64) -> Result<ItemAndCursor, NativeError> {
+    pub(crate) fn next_item(
+        &mut self,
+        source: &Value,
+        cursor: i64,
+    ) -> Result<ItemAndCursor, NativeError> {
         let at = cursor as usize;
         Ok(match source {
             Value::List(list) => list.get(at).map(|item| (item.clone(), cursor + 1)),
             Value::Tuple(tuple) => tuple.get(at).map(|item| (item.clone(), cursor + 1)),
-            Value::Dict(dict) => dict.entry_after(at).map(|(next, key, _)| (key.clone(), next as i64)),
-            Value::Set(set) => set.item_after(at).map(|(next, item)| (item.clone(), next as i64)),
-            Value::Bytes(bytes) => bytes.as_slice().get(at).map(|byte| (Value::Int(i64::from(*byte)), cursor + 1)),
-            Value::Str(text) => match text.as_str().get(at..).and_then(|rest| rest.chars().next()) {
-                Some(character) => Some((self.char_string(character)?, cursor + character.len_utf8() as i64)),
-                None => None,
-            },
+            Value::Dict(dict) => dict
+                .entry_after(at)
+                .map(|(next, key, _)| (key.clone(), next as i64)),
+            Value::Set(set) => set
+                .item_after(at)
+                .map(|(next, item)| (item.clone(), next as i64)),
+            Value::Bytes(bytes) => bytes
+                .as_slice()
+                .get(at)
+                .map(|byte| (Value::Int(i64::from(*byte)), cursor + 1)),
+            Value::Str(text) => {
+                match text.as_str().get(at..).and_then(|rest| rest.chars().next()) {
+                    Some(character) => Some((
+                        self.char_string(character)?,
+                        cursor + character.len_utf8() as i64,
+                    )),
+                    None => None,
+                }
+            }
             Value::Iter(iter) => {
                 let state = core::mem::replace(&mut *iter.state.borrow_mut(), IterState::Done);
                 if let IterState::Over { source, cursor } = state {
                     if let Some((item, next)) = self.next_item(&source, cursor as i64)? {
-                        *iter.state.borrow_mut() = IterState::Over { source, cursor: next as usize };
+                        *iter.state.borrow_mut() = IterState::Over {
+                            source,
+                            cursor: next as usize,
+                        };
                         return Ok(Some((item, 0)));
                     }
                 }

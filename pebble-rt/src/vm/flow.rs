@@ -11,7 +11,8 @@ use crate::error::{ErrorClass, NativeError, Want};
 use crate::native::{ANY_NUMBER, NativeContext, NativeFunction, NativeResult};
 use crate::symbol::Symbol;
 use crate::value::{
-    Class, DictObj, Function, Generator, GeneratorState, Instance, Member, ModuleKind, Raised, Value,
+    Class, DictObj, Function, Generator, GeneratorState, Instance, Member, ModuleKind, Raised,
+    Value,
 };
 
 use super::arithmetic::method_call;
@@ -28,10 +29,25 @@ impl Core {
             Stop::Switch => self.enter_top(thread),
             Stop::Return(value) => return self.finish_frame(thread, value),
             Stop::Yield(value, register) => self.yield_value(thread, value, register),
-            Stop::Call { callee, first, count, result } => self.begin_call(thread, callee, first, count, result),
-            Stop::CallPacked { callee, arguments, keywords, result } => {
-                self.push_call(thread, callee, arguments, keywords, result, FrameKind::Normal)
-            }
+            Stop::Call {
+                callee,
+                first,
+                count,
+                result,
+            } => self.begin_call(thread, callee, first, count, result),
+            Stop::CallPacked {
+                callee,
+                arguments,
+                keywords,
+                result,
+            } => self.push_call(
+                thread,
+                callee,
+                arguments,
+                keywords,
+                result,
+                FrameKind::Normal,
+            ),
             Stop::Fault(error, result, kind) => return self.fault(thread, error, result, kind),
             Stop::Retry(error, register) => {
                 if let Some(frame) = thread.frames.last_mut() {
@@ -44,7 +60,11 @@ impl Core {
             Stop::Method(insn) => self.method(thread, insn),
             Stop::PlaceMethod(insn) => self.place_method(thread, insn),
             Stop::Unwind(raised) => return self.unwind(thread, raised),
-            Stop::Next { source, variable, distance } => self.next_round(thread, source, variable, distance),
+            Stop::Next {
+                source,
+                variable,
+                distance,
+            } => self.next_round(thread, source, variable, distance),
         };
         match done {
             Ok(()) if self.fuel <= 0 => Err(Pause::Fuel),
@@ -54,7 +74,7 @@ impl Core {
     }
 
     /// An operation ended otherwise than with a value.
-    fn fault(
+    pub(crate) fn fault(
         &mut self,
         thread: &mut Thread,
         error: NativeError,
@@ -65,13 +85,17 @@ impl Core {
             NativeError::TailCall { callee, args } => {
                 match self.push_call(thread, callee, args, Value::None, result, kind) {
                     Ok(()) => Ok(()),
-                    Err(error @ NativeError::TailCall { .. }) => self.fault(thread, error, result, kind),
+                    Err(error @ NativeError::TailCall { .. }) => {
+                        self.fault(thread, error, result, kind)
+                    }
                     Err(error) => self.fault(thread, error, result, kind),
                 }
             }
             NativeError::Exit(status) => Err(Pause::Exit(status)),
             NativeError::Resume { generator, default } => {
-                let kind = FrameKind::GeneratorNext { has_default: default.is_some() };
+                let kind = FrameKind::GeneratorNext {
+                    has_default: default.is_some(),
+                };
                 match self.resume_generator(thread, &generator, result, kind, default) {
                     Ok(()) => Ok(()),
                     Err(error) => self.fault(thread, error, NOWHERE, FrameKind::Normal),
@@ -104,26 +128,49 @@ impl Core {
         let (class, detail, whole) = match error {
             NativeError::Raise { class, detail } => (class, detail, false),
             NativeError::RaiseWhole { class, text } => (class, text, true),
-            NativeError::NeedsMethod { .. } => {
-                (ErrorClass::Type, String::from("this cannot be done with instances that have methods of their own"), false)
-            }
-            _ => (ErrorClass::Error, String::from("the operation did not end"), false),
+            NativeError::NeedsMethod { .. } => (
+                ErrorClass::Type,
+                String::from("this cannot be done with instances that have methods of their own"),
+                false,
+            ),
+            _ => (
+                ErrorClass::Error,
+                String::from("the operation did not end"),
+                false,
+            ),
         };
         let (line, label) = self.current_line(thread);
-        let class = self.error_class(class).unwrap_or_else(|_| self.root_error_class());
-        let detail = self.heap.owned_string(detail).unwrap_or(Value::Str(self.empty_string.clone()));
+        let class = self
+            .error_class(class)
+            .unwrap_or_else(|_| self.root_error_class());
+        let detail = self
+            .heap
+            .owned_string(detail)
+            .unwrap_or(Value::Str(self.empty_string.clone()));
         self.new_raised(class, detail, if whole { 0 } else { line }, label)
     }
 
     fn root_error_class(&mut self) -> Rc<Class> {
         match self.error_classes.first() {
             Some(Some(class)) => class.clone(),
-            _ => Class::new(&crate::heap::Heap::new(usize::MAX / 2), "Error", PRELUDE, Vec::new(), &self.stamps)
-                .expect("an account without a limit does not refuse"),
+            _ => Class::new(
+                &crate::heap::Heap::new(usize::MAX / 2),
+                "Error",
+                PRELUDE,
+                Vec::new(),
+                &self.stamps,
+            )
+            .expect("an account without a limit does not refuse"),
         }
     }
 
-    pub(crate) fn new_raised(&mut self, class: Rc<Class>, detail: Value, line: u32, label: Rc<str>) -> Rc<Raised> {
+    pub(crate) fn new_raised(
+        &mut self,
+        class: Rc<Class>,
+        detail: Value,
+        line: u32,
+        label: Rc<str>,
+    ) -> Rc<Raised> {
         Rc::new(Raised {
             class,
             detail,
@@ -138,11 +185,18 @@ impl Core {
 
     /// The line and file of the innermost call that is not the system's own.
     pub(crate) fn current_line(&self, thread: &Thread) -> (u32, Rc<str>) {
-        let own = thread.frames.iter().rev().find(|frame| frame.function.code.module != PRELUDE);
+        let own = thread
+            .frames
+            .iter()
+            .rev()
+            .find(|frame| frame.function.code.module != PRELUDE);
         match own.or(thread.frames.last()) {
             Some(frame) => {
                 let code = &frame.function.code;
-                (code.line_at((frame.pc as usize).saturating_sub(1)), code.label.clone())
+                (
+                    code.line_at((frame.pc as usize).saturating_sub(1)),
+                    code.label.clone(),
+                )
             }
             None => (0, Rc::from("")),
         }
@@ -153,7 +207,10 @@ impl Core {
         while let Some(frame) = thread.frames.last_mut() {
             let at = frame.pc.saturating_sub(1);
             let code = &frame.function.code;
-            let handler = code.handlers.iter().find(|handler| handler.start <= at && at < handler.end);
+            let handler = code
+                .handlers
+                .iter()
+                .find(|handler| handler.start <= at && at < handler.end);
             if let Some(handler) = handler {
                 frame.pc = handler.target;
                 self.pins.truncate(frame.pins as usize);
@@ -214,8 +271,14 @@ impl Core {
                     jump_caller(thread, distance);
                 }
             }
-            FrameKind::Number { negated } => store(thread, result, Value::Int(i64::from(value.is_true() != negated))),
-            FrameKind::Truth { negated } => store(thread, result, Value::Bool(value.is_true() != negated)),
+            FrameKind::Number { negated } => store(
+                thread,
+                result,
+                Value::Int(i64::from(value.is_true() != negated)),
+            ),
+            FrameKind::Truth { negated } => {
+                store(thread, result, Value::Bool(value.is_true() != negated))
+            }
             FrameKind::Import { module } => self.end_import(module, ModuleState::Ready),
             FrameKind::Generator { .. } => {
                 if let Value::Generator(generator) = &frame.subject {
@@ -227,35 +290,55 @@ impl Core {
                     generator.finish();
                 }
                 if !has_default {
-                    let error = NativeError::new(ErrorClass::StopIteration, "the iterator has ended");
+                    let error =
+                        NativeError::new(ErrorClass::StopIteration, "the iterator has ended");
                     return self.fault(thread, error, NOWHERE, FrameKind::Normal);
                 }
-                let default = thread.stack.get_mut(frame.base).map(core::mem::take).unwrap_or_default();
+                let default = thread
+                    .stack
+                    .get_mut(frame.base)
+                    .map(core::mem::take)
+                    .unwrap_or_default();
                 store(thread, result, default);
             }
             FrameKind::Next { distance } => {
                 store(thread, result, value);
                 jump_caller(thread, distance);
             }
+            FrameKind::StoreAt { place } => {
+                if let Err(error) = self.store_at(thread, place, value) {
+                    return self.fault(thread, error, NOWHERE, FrameKind::Normal);
+                }
+            }
         }
         Ok(())
     }
 
     /// Pauses the top call, a generator, and gives `value` to whoever resumed it.
-    fn yield_value(&mut self, thread: &mut Thread, value: Value, register: u8) -> Result<(), NativeError> {
+    fn yield_value(
+        &mut self,
+        thread: &mut Thread,
+        value: Value,
+        register: u8,
+    ) -> Result<(), NativeError> {
         let Some(frame) = thread.frames.pop() else {
             return Ok(());
         };
         let registers = frame.function.code.registers;
         let saved = thread.stack.get_mut(frame.base..frame.base + registers);
-        let mut saved: Vec<Value> = saved.map(|saved| saved.iter_mut().map(core::mem::take).collect()).unwrap_or_default();
+        let mut saved: Vec<Value> = saved
+            .map(|saved| saved.iter_mut().map(core::mem::take).collect())
+            .unwrap_or_default();
         if let Some(place) = saved.get_mut(usize::from(register)) {
             *place = Value::None;
         }
         self.pins.truncate(frame.pins as usize);
         if let Value::Generator(generator) = &frame.subject {
-            *generator.state.borrow_mut() =
-                GeneratorState::Paused { function: frame.function.clone(), pc: frame.pc, registers: saved };
+            *generator.state.borrow_mut() = GeneratorState::Paused {
+                function: frame.function.clone(),
+                pc: frame.pc,
+                registers: saved,
+            };
         }
         store(thread, frame.result, value);
         if let FrameKind::Generator { distance } = frame.kind {
@@ -275,7 +358,9 @@ impl Core {
     ) -> Result<(), NativeError> {
         let state = core::mem::replace(&mut *generator.state.borrow_mut(), GeneratorState::Running);
         match state {
-            GeneratorState::Running => Err(NativeError::value_error("the generator is running already")),
+            GeneratorState::Running => {
+                Err(NativeError::value_error("the generator is running already"))
+            }
             GeneratorState::Done => {
                 *generator.state.borrow_mut() = GeneratorState::Done;
                 match (kind, default) {
@@ -283,13 +368,18 @@ impl Core {
                         store(thread, result, default);
                         Ok(())
                     }
-                    (FrameKind::GeneratorNext { .. }, _) => {
-                        Err(NativeError::new(ErrorClass::StopIteration, "the iterator has ended"))
-                    }
+                    (FrameKind::GeneratorNext { .. }, _) => Err(NativeError::new(
+                        ErrorClass::StopIteration,
+                        "the iterator has ended",
+                    )),
                     _ => Ok(()),
                 }
             }
-            GeneratorState::Paused { function, pc, registers } => {
+            GeneratorState::Paused {
+                function,
+                pc,
+                registers,
+            } => {
                 let base = self.next_base(thread);
                 let first = if default.is_some() { base + 1 } else { base };
                 let frame = Frame {
@@ -312,14 +402,24 @@ impl Core {
 
     /// The first stack slot above the registers of the running call.
     fn next_base(&self, thread: &Thread) -> usize {
-        thread.frames.last().map_or(0, |frame| frame.base + frame.function.code.registers)
+        thread
+            .frames
+            .last()
+            .map_or(0, |frame| frame.base + frame.function.code.registers)
     }
 
     /// Pushes a frame, if the limits allow.
-    pub(crate) fn push_frame(&mut self, thread: &mut Thread, frame: Frame) -> Result<(), NativeError> {
+    pub(crate) fn push_frame(
+        &mut self,
+        thread: &mut Thread,
+        frame: Frame,
+    ) -> Result<(), NativeError> {
         self.fuel -= 1;
         if thread.frames.len() >= self.limits.call_depth {
-            return Err(NativeError::new(ErrorClass::Recursion, "maximum recursion depth exceeded"));
+            return Err(NativeError::new(
+                ErrorClass::Recursion,
+                "maximum recursion depth exceeded",
+            ));
         }
         thread.reserve(frame.base, &self.heap)?;
         thread.frames.push(frame);
@@ -368,7 +468,14 @@ impl Core {
             }
         }
         let arguments = take_arguments(thread, base, usize::from(count));
-        self.push_call(thread, callee, arguments, Value::None, result, FrameKind::Normal)
+        self.push_call(
+            thread,
+            callee,
+            arguments,
+            Value::None,
+            result,
+            FrameKind::Normal,
+        )
     }
 
     /// Calls anything with collected arguments.
@@ -382,9 +489,15 @@ impl Core {
         kind: FrameKind,
     ) -> Result<(), NativeError> {
         match &callee {
-            Value::Func(function) => {
-                self.push_function(thread, function, arguments, &keywords, result, kind, Value::Undefined)
-            }
+            Value::Func(function) => self.push_function(
+                thread,
+                function,
+                arguments,
+                &keywords,
+                result,
+                kind,
+                Value::Undefined,
+            ),
             Value::Native(function) => {
                 arrange_keywords(self, function, &mut arguments, &keywords)?;
                 self.native_with_thread(thread, function, arguments, result, kind)
@@ -399,9 +512,18 @@ impl Core {
                     return self.native_with_thread(thread, method, arguments, result, kind);
                 }
                 arguments.insert(0, bound.receiver.clone());
-                self.push_call(thread, bound.function.clone(), arguments, keywords, result, kind)
+                self.push_call(
+                    thread,
+                    bound.function.clone(),
+                    arguments,
+                    keywords,
+                    result,
+                    kind,
+                )
             }
-            Value::Class(class) => self.instantiate(thread, class, arguments, keywords, result, kind),
+            Value::Class(class) => {
+                self.instantiate(thread, class, arguments, keywords, result, kind)
+            }
             Value::Instance(instance) if instance.has_method(Symbol::CALL) => {
                 let method = instance.class().method(Symbol::CALL).unwrap_or_default();
                 arguments.insert(0, callee.clone());
@@ -412,7 +534,10 @@ impl Core {
     }
 
     fn not_callable(&self, callee: &Value) -> NativeError {
-        NativeError::type_error(format!("a value of type '{}' cannot be called", callee.type_name()))
+        NativeError::type_error(format!(
+            "a value of type '{}' cannot be called",
+            callee.type_name()
+        ))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -431,7 +556,11 @@ impl Core {
             self.heap.charge(0)?;
             let generator = Generator {
                 name: String::from(function.name()),
-                state: RefCell::new(GeneratorState::Paused { function: function.clone(), pc: 0, registers }),
+                state: RefCell::new(GeneratorState::Paused {
+                    function: function.clone(),
+                    pc: 0,
+                    registers,
+                }),
             };
             store(thread, result, Value::Generator(Rc::new(generator)));
             return Ok(());
@@ -490,15 +619,27 @@ impl Core {
     }
 
     /// What the end of a call of this kind does with its value.
-    pub(crate) fn deliver(&mut self, thread: &mut Thread, value: Value, result: u8, kind: FrameKind) {
+    pub(crate) fn deliver(
+        &mut self,
+        thread: &mut Thread,
+        value: Value,
+        result: u8,
+        kind: FrameKind,
+    ) {
         match kind {
             FrameKind::Branch { wanted, distance } => {
                 if value.is_true() == wanted {
                     jump_caller(thread, distance);
                 }
             }
-            FrameKind::Number { negated } => store(thread, result, Value::Int(i64::from(value.is_true() != negated))),
-            FrameKind::Truth { negated } => store(thread, result, Value::Bool(value.is_true() != negated)),
+            FrameKind::Number { negated } => store(
+                thread,
+                result,
+                Value::Int(i64::from(value.is_true() != negated)),
+            ),
+            FrameKind::Truth { negated } => {
+                store(thread, result, Value::Bool(value.is_true() != negated))
+            }
             FrameKind::Next { distance } => {
                 store(thread, result, value);
                 jump_caller(thread, distance);
@@ -508,9 +649,15 @@ impl Core {
     }
 
     /// Calls a builtin after checking the number of its arguments and making lists of iterators.
-    pub(crate) fn call_native(&mut self, function: &'static NativeFunction, arguments: &mut [Value]) -> NativeResult {
+    pub(crate) fn call_native(
+        &mut self,
+        function: &'static NativeFunction,
+        arguments: &mut [Value],
+    ) -> NativeResult {
         let count = arguments.len();
-        if count < usize::from(function.min) || (function.max != ANY_NUMBER && count > usize::from(function.max)) {
+        if count < usize::from(function.min)
+            || (function.max != ANY_NUMBER && count > usize::from(function.max))
+        {
             return Err(native_count_error(function, count));
         }
         if !function.keeps_iterators {
@@ -521,7 +668,10 @@ impl Core {
                     _ => false,
                 };
                 if runs_code {
-                    return Err(NativeError::NeedsMethod { index, want: Want::List });
+                    return Err(NativeError::NeedsMethod {
+                        index,
+                        want: Want::List,
+                    });
                 }
             }
         }
@@ -546,11 +696,26 @@ impl Core {
             Some(Value::Func(init)) => {
                 arguments.insert(0, instance.clone());
                 let _ = kind;
-                self.push_function(thread, &init, arguments, &keywords, result, FrameKind::Init, instance)
+                self.push_function(
+                    thread,
+                    &init,
+                    arguments,
+                    &keywords,
+                    result,
+                    FrameKind::Init,
+                    instance,
+                )
             }
             Some(other) => {
                 arguments.insert(0, instance.clone());
-                self.push_call(thread, other, arguments, keywords, NOWHERE, FrameKind::Normal)?;
+                self.push_call(
+                    thread,
+                    other,
+                    arguments,
+                    keywords,
+                    NOWHERE,
+                    FrameKind::Normal,
+                )?;
                 store(thread, result, instance);
                 Ok(())
             }
@@ -559,9 +724,9 @@ impl Core {
                 store(thread, result, instance);
                 Ok(())
             }
-            None if arguments.is_empty() && keywords.is_true() => {
-                Err(NativeError::type_error(format!("class '{}' expected 0 constructor arguments", class.name())))
-            }
+            None if arguments.is_empty() && keywords.is_true() => Err(NativeError::type_error(
+                format!("class '{}' expected 0 constructor arguments", class.name()),
+            )),
             None if arguments.is_empty() => {
                 self.deliver(thread, instance, result, kind);
                 Ok(())
@@ -580,7 +745,11 @@ impl Core {
     }
 
     /// Gives a new error object its message and arguments.
-    pub(crate) fn fill_error(&mut self, instance: &Value, arguments: &[Value]) -> Result<(), NativeError> {
+    pub(crate) fn fill_error(
+        &mut self,
+        instance: &Value,
+        arguments: &[Value],
+    ) -> Result<(), NativeError> {
         let Value::Instance(instance) = instance else {
             return Ok(());
         };
@@ -615,7 +784,11 @@ impl Core {
         if keywords.is_none() && given == wanted && code.plain_parameters == wanted as u16 {
             return Ok(arguments);
         }
-        let rest = if given > wanted { arguments.split_off(wanted) } else { Vec::new() };
+        let rest = if given > wanted {
+            arguments.split_off(wanted)
+        } else {
+            Vec::new()
+        };
         if !rest.is_empty() && !parameters.has_rest {
             return Err(count_error(code, given));
         }
@@ -628,7 +801,10 @@ impl Core {
         let with_default = wanted - parameters.defaults.min(wanted);
         for at in 0..wanted {
             if registers[at].is_undefined() {
-                match at.checked_sub(with_default).and_then(|index| function.defaults.get(index)) {
+                match at
+                    .checked_sub(with_default)
+                    .and_then(|index| function.defaults.get(index))
+                {
                     Some(default) => registers[at] = default.clone(),
                     None => return Err(count_error(code, given)),
                 }
@@ -637,7 +813,11 @@ impl Core {
         let mut next_default = parameters.defaults;
         for (at, name) in parameters.keyword_only.iter().enumerate() {
             let has_default = at < 64 && parameters.keyword_defaults & 1 << at != 0;
-            let default = if has_default { function.defaults.get(next_default).cloned() } else { None };
+            let default = if has_default {
+                function.defaults.get(next_default).cloned()
+            } else {
+                None
+            };
             next_default += usize::from(has_default);
             if registers[wanted + at].is_undefined() {
                 registers[wanted + at] = default.ok_or_else(|| {
@@ -688,7 +868,8 @@ impl Core {
                         Some(dict) => dict,
                         None => DictObj::new(&self.heap)?,
                     };
-                    dict.insert(key.clone(), value.clone()).map_err(|_| super::access::bad_key())??;
+                    dict.insert(key.clone(), value.clone())
+                        .map_err(|_| super::access::bad_key())??;
                     others = Some(dict);
                 }
                 None => {
@@ -719,16 +900,28 @@ impl Core {
             let member = self.super_member(&receiver, owner.as_ref(), name)?;
             let mut arguments = take_arguments(thread, base, usize::from(insn.b) + 1);
             return match member {
-                Member::Method(function) => {
-                    self.push_call(thread, function, arguments, Value::None, insn.c, FrameKind::Normal)
-                }
+                Member::Method(function) => self.push_call(
+                    thread,
+                    function,
+                    arguments,
+                    Value::None,
+                    insn.c,
+                    FrameKind::Normal,
+                ),
                 Member::Attribute(callee) => {
                     arguments.remove(0);
                     if callee.is_undefined() {
                         store(thread, insn.c, Value::None);
                         return Ok(());
                     }
-                    self.push_call(thread, callee, arguments, Value::None, insn.c, FrameKind::Normal)
+                    self.push_call(
+                        thread,
+                        callee,
+                        arguments,
+                        Value::None,
+                        insn.c,
+                        FrameKind::Normal,
+                    )
                 }
             };
         }
@@ -770,13 +963,18 @@ impl Core {
     ) -> Result<(), NativeError> {
         let text = String::from(self.interner.text(name));
         let missing = |what: &str, of: &str| {
-            NativeError::new(ErrorClass::Attribute, format!("{what} '{of}' has no callable member '{text}'"))
+            NativeError::new(
+                ErrorClass::Attribute,
+                format!("{what} '{of}' has no callable member '{text}'"),
+            )
         };
         let callee = match &receiver {
             Value::Instance(instance) => {
                 if let Some(field) = instance.field(name) {
                     if !is_callable(&field) {
-                        return Err(NativeError::type_error(format!("instance field '{text}' is not callable")));
+                        return Err(NativeError::type_error(format!(
+                            "instance field '{text}' is not callable"
+                        )));
                     }
                     field
                 } else {
@@ -788,13 +986,19 @@ impl Core {
                         }
                         Some(Member::Attribute(value)) if is_callable(&value) => value,
                         _ => {
-                            let fallback = class.has_special_methods().then(|| class.method(Symbol::GETATTR)).flatten();
+                            let fallback = class
+                                .has_special_methods()
+                                .then(|| class.method(Symbol::GETATTR))
+                                .flatten();
                             if fallback.is_some() {
                                 let read = self.attribute(&receiver, name);
                                 let arguments = self.heap.list(arguments)?;
                                 if let Err(NativeError::TailCall { callee, args }) = read {
                                     let args = self.heap.list(args)?;
-                                    return Err(self.prelude_call("_call_result", [callee, args, arguments].into()));
+                                    return Err(self.prelude_call(
+                                        "_call_result",
+                                        [callee, args, arguments].into(),
+                                    ));
                                 }
                             }
                             return Err(missing("instance of", class.name()));
@@ -803,7 +1007,9 @@ impl Core {
                 }
             }
             Value::Class(class) => match class.member(name) {
-                Some(Member::Attribute(value) | Member::Method(value)) if is_callable(&value) => value,
+                Some(Member::Attribute(value) | Member::Method(value)) if is_callable(&value) => {
+                    value
+                }
                 _ => return Err(missing("class", class.name())),
             },
             Value::Module(module) => match self.module_member(module, name)? {
@@ -813,7 +1019,9 @@ impl Core {
                     let ModuleKind::Program(number) = module.kind else {
                         return Err(missing("module", &module.name));
                     };
-                    let function = self.find_slot(number, name).map(|slot| slot.function.clone());
+                    let function = self
+                        .find_slot(number, name)
+                        .map(|slot| slot.function.clone());
                     match function {
                         Some(function) if !function.is_undefined() => function,
                         _ => return Err(missing("module", &module.name)),
@@ -836,7 +1044,14 @@ impl Core {
                 None => return Err(not_a_holder()),
             },
         };
-        self.push_call(thread, callee, arguments, keywords, result, FrameKind::Normal)
+        self.push_call(
+            thread,
+            callee,
+            arguments,
+            keywords,
+            result,
+            FrameKind::Normal,
+        )
     }
 
     /// A method of the list or dict behind a `ref`, which it changes for all who hold the handle.
@@ -876,13 +1091,19 @@ impl Core {
         };
         let after = match owner {
             Some(owner) if !Rc::ptr_eq(owner, &class) => {
-                let position = class.ancestors().iter().position(|ancestor| Rc::ptr_eq(ancestor, owner));
+                let position = class
+                    .ancestors()
+                    .iter()
+                    .position(|ancestor| Rc::ptr_eq(ancestor, owner));
                 position.map_or(0, |position| position + 1)
             }
             _ => 0,
         };
         let ancestors = class.ancestors().get(after..).unwrap_or_default();
-        if let Some(member) = ancestors.iter().find_map(|ancestor| ancestor.own_member(name)) {
+        if let Some(member) = ancestors
+            .iter()
+            .find_map(|ancestor| ancestor.own_member(name))
+        {
             return Ok(member);
         }
         if name == Symbol::INIT {
@@ -896,7 +1117,11 @@ impl Core {
         }
         Err(NativeError::new(
             ErrorClass::Attribute,
-            format!("no class above '{}' has a member '{}'", class.name(), self.interner.text(name)),
+            format!(
+                "no class above '{}' has a member '{}'",
+                class.name(),
+                self.interner.text(name)
+            ),
         ))
     }
 
@@ -911,7 +1136,11 @@ impl Core {
         for base in take_arguments(thread, first, usize::from(insn.c)) {
             match base {
                 Value::Class(class) => bases.push(class),
-                _ => return Err(NativeError::type_error("a class can only inherit from classes")),
+                _ => {
+                    return Err(NativeError::type_error(
+                        "a class can only inherit from classes",
+                    ));
+                }
             }
         }
         let code = self.code(maker.code.unit, insn.d as usize)?;
@@ -943,12 +1172,26 @@ impl Core {
         self.heap.charge(crate::heap::OBJECT_OVERHEAD_BYTES * 2)?;
         let base = thread.frames.last().map_or(0, |frame| frame.base);
         let captured = code.captures.iter().map(|capture| match capture {
-            Capture::Cell(register) => thread.stack.get(base + usize::from(*register)).cloned().unwrap_or_default(),
-            Capture::Captured(index) => maker.captured.get(usize::from(*index)).cloned().unwrap_or_default(),
+            Capture::Cell(register) => thread
+                .stack
+                .get(base + usize::from(*register))
+                .cloned()
+                .unwrap_or_default(),
+            Capture::Captured(index) => maker
+                .captured
+                .get(usize::from(*index))
+                .cloned()
+                .unwrap_or_default(),
         });
         let captured = captured.collect();
         let owner = RefCell::new(maker.owner.borrow().clone());
-        Ok(Function { code, defaults, captured, owner, heap: self.heap.clone() })
+        Ok(Function {
+            code,
+            defaults,
+            captured,
+            owner,
+            heap: self.heap.clone(),
+        })
     }
 
     /// The next round of a loop over a generator or an instance with `__next__`.
@@ -960,13 +1203,22 @@ impl Core {
         distance: i32,
     ) -> Result<(), NativeError> {
         match &source {
-            Value::Generator(generator) => {
-                self.resume_generator(thread, generator, variable, FrameKind::Generator { distance }, None)
-            }
+            Value::Generator(generator) => self.resume_generator(
+                thread,
+                generator,
+                variable,
+                FrameKind::Generator { distance },
+                None,
+            ),
             other => match method_call(other, Symbol::NEXT, &[]) {
-                Some(NativeError::TailCall { callee, args }) => {
-                    self.push_call(thread, callee, args, Value::None, variable, FrameKind::Next { distance })
-                }
+                Some(NativeError::TailCall { callee, args }) => self.push_call(
+                    thread,
+                    callee,
+                    args,
+                    Value::None,
+                    variable,
+                    FrameKind::Next { distance },
+                ),
                 _ => Err(not_iterable()),
             },
         }
@@ -974,7 +1226,7 @@ impl Core {
 
     /// Turns what a `for` names into what a loop can walk over.
     pub(crate) fn prepare_iteration(&mut self, value: &mut Value) -> Result<(), NativeError> {
-        match value {
+        match &*value {
             Value::List(_)
             | Value::Str(_)
             | Value::Dict(_)
@@ -1015,8 +1267,11 @@ impl Core {
     #[inline]
     pub(crate) fn truth(&mut self, value: &Value) -> Result<bool, NativeError> {
         match value {
-            Value::Instance(instance) if instance.with_class(|class| class.has_special_methods()) => {
-                let call = method_call(value, Symbol::BOOL, &[]).or_else(|| method_call(value, Symbol::LEN, &[]));
+            Value::Instance(instance)
+                if instance.with_class(|class| class.has_special_methods()) =>
+            {
+                let call = method_call(value, Symbol::BOOL, &[])
+                    .or_else(|| method_call(value, Symbol::LEN, &[]));
                 call.map_or(Ok(true), Err)
             }
             _ => Ok(value.is_true()),
@@ -1044,7 +1299,10 @@ pub(crate) fn not_iterable() -> NativeError {
 }
 
 fn not_a_holder() -> NativeError {
-    NativeError::new(ErrorClass::Attribute, "attribute calls require a module, class, or instance")
+    NativeError::new(
+        ErrorClass::Attribute,
+        "attribute calls require a module, class, or instance",
+    )
 }
 
 /// Whether a value can be called (11.4, 24).
@@ -1067,7 +1325,10 @@ fn count_error(code: &Code, given: usize) -> NativeError {
     } else {
         format!("{most}")
     };
-    NativeError::type_error(format!("function '{}' expected {expected} arguments but got {given}", code.name))
+    NativeError::type_error(format!(
+        "function '{}' expected {expected} arguments but got {given}",
+        code.name
+    ))
 }
 
 fn native_count_error(function: &NativeFunction, given: usize) -> NativeError {
@@ -1079,7 +1340,10 @@ fn native_count_error(function: &NativeFunction, given: usize) -> NativeError {
     } else {
         format!("{most}")
     };
-    NativeError::type_error(format!("function '{}' expected {expected} arguments but got {given}", function.name))
+    NativeError::type_error(format!(
+        "function '{}' expected {expected} arguments but got {given}",
+        function.name
+    ))
 }
 
 /// Puts keyword arguments of a builtin where its parameters are.
@@ -1096,13 +1360,19 @@ pub(crate) fn arrange_keywords(
     for (key, value) in keywords.iter() {
         let text = key.as_str().unwrap_or("?");
         let Some(at) = function.parameters.iter().position(|name| *name == text) else {
-            return Err(NativeError::type_error(format!("function '{}' has no parameter '{text}'", function.name)));
+            return Err(NativeError::type_error(format!(
+                "function '{}' has no parameter '{text}'",
+                function.name
+            )));
         };
         if arguments.len() <= at {
             arguments.resize_with(at + 1, Value::default);
         }
         if !arguments[at].is_undefined() {
-            return Err(NativeError::type_error(format!("function '{}' got argument '{text}' twice", function.name)));
+            return Err(NativeError::type_error(format!(
+                "function '{}' got argument '{text}' twice",
+                function.name
+            )));
         }
         arguments[at] = value.clone();
     }
@@ -1129,7 +1399,9 @@ pub(crate) fn jump_caller(thread: &mut Thread, distance: i32) {
 
 pub(crate) fn take_arguments(thread: &mut Thread, first: usize, count: usize) -> Vec<Value> {
     let registers = thread.stack.get_mut(first..first + count);
-    registers.map(|registers| registers.iter_mut().map(core::mem::take).collect()).unwrap_or_default()
+    registers
+        .map(|registers| registers.iter_mut().map(core::mem::take).collect())
+        .unwrap_or_default()
 }
 
 fn clear_registers(thread: &mut Thread, frame: &Frame) {

@@ -22,7 +22,15 @@ use super::thread::{Frame, FrameKind, Thread};
 
 /// The names that a module gets from the program that imports it (16.4).
 const INHERITED_NAMES: &[&str] = &[
-    "ARGC", "ARGV", "CWD", "ENV", "FS_MODE", "PATH", "SYSTEM_RUNTIME_PATH", "SYSTEM_SHELL_PATH", "SYSTEM_SHELL_SOURCE",
+    "ARGC",
+    "ARGV",
+    "CWD",
+    "ENV",
+    "FS_MODE",
+    "PATH",
+    "SYSTEM_RUNTIME_PATH",
+    "SYSTEM_SHELL_PATH",
+    "SYSTEM_SHELL_SOURCE",
 ];
 
 impl Core {
@@ -38,7 +46,11 @@ impl Core {
         let leaf = self.dotted(&import.parts);
         match self.loaded(&leaf, import)? {
             Some(module) => {
-                let value = if import.leaf { Value::Module(module) } else { self.hang(code.module, import, module)? };
+                let value = if import.leaf {
+                    Value::Module(module)
+                } else {
+                    self.hang(code.module, import, module)?
+                };
                 store(thread, insn.a, value);
                 Ok(())
             }
@@ -62,8 +74,17 @@ impl Core {
     }
 
     /// The module of this name, if it is native or has run already.
-    fn loaded(&mut self, name: &str, import: &LinkedImport) -> Result<Option<Rc<Module>>, NativeError> {
-        if let Some(known) = self.modules.iter().skip(2).find(|record| &*record.name == name) {
+    fn loaded(
+        &mut self,
+        name: &str,
+        import: &LinkedImport,
+    ) -> Result<Option<Rc<Module>>, NativeError> {
+        if let Some(known) = self
+            .modules
+            .iter()
+            .skip(2)
+            .find(|record| &*record.name == name)
+        {
             return match known.state {
                 ModuleState::Ready => Ok(known.value.clone()),
                 ModuleState::Loading => Err(NativeError::new(
@@ -92,13 +113,30 @@ impl Core {
     }
 
     /// Finds a module's text, compiles it and calls its top level.
-    fn start_module(&mut self, thread: &mut Thread, name: &str, import: &LinkedImport) -> Result<(), NativeError> {
-        let parts: Vec<String> = import.parts.iter().map(|part| String::from(self.interner.text(*part))).collect();
+    fn start_module(
+        &mut self,
+        thread: &mut Thread,
+        name: &str,
+        import: &LinkedImport,
+    ) -> Result<(), NativeError> {
+        let parts: Vec<String> = import
+            .parts
+            .iter()
+            .map(|part| String::from(self.interner.text(*part)))
+            .collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let Some(text) = self.system.load_module(&parts)? else {
-            return Err(NativeError::new(ErrorClass::Import, format!("unknown module '{name}'")));
+            return Err(NativeError::new(
+                ErrorClass::Import,
+                format!("unknown module '{name}'"),
+            ));
         };
-        let number = match self.modules.iter().skip(2).position(|record| &*record.name == name) {
+        let number = match self
+            .modules
+            .iter()
+            .skip(2)
+            .position(|record| &*record.name == name)
+        {
             Some(failed) => (failed + 2) as u32,
             None => self.add_module(name, &text.label),
         };
@@ -111,7 +149,10 @@ impl Core {
             children: RefCell::new(BTreeMap::new()),
         }));
         self.inherit_globals(number)?;
-        let base = thread.frames.last().map_or(0, |frame| frame.base + frame.function.code.registers);
+        let base = thread
+            .frames
+            .last()
+            .map_or(0, |frame| frame.base + frame.function.code.registers);
         let frame = Frame {
             function: Rc::new(function),
             pc: 0,
@@ -129,7 +170,12 @@ impl Core {
         Ok(())
     }
 
-    fn module_function(&mut self, thread: &Thread, number: u32, text: ModuleText) -> Result<Function, NativeError> {
+    fn module_function(
+        &mut self,
+        thread: &Thread,
+        number: u32,
+        text: ModuleText,
+    ) -> Result<Function, NativeError> {
         let unit = match text.content {
             ModuleContent::Source(source) => {
                 self.charge_steps(source.len() / 16)?;
@@ -142,8 +188,9 @@ impl Core {
                     text: format!("line {}: {}", error.line, error.message),
                 })?
             }
-            ModuleContent::Bytecode(bytes) => crate::bytecode::read(&bytes)
-                .map_err(|error| NativeError::new(ErrorClass::Import, format!("bad bytecode: {error}")))?,
+            ModuleContent::Bytecode(bytes) => crate::bytecode::read(&bytes).map_err(|error| {
+                NativeError::new(ErrorClass::Import, format!("bad bytecode: {error}"))
+            })?,
         };
         let name = self.modules[number as usize].name.clone();
         let unit = self.link(unit, number, Some(name))?;
@@ -151,7 +198,11 @@ impl Core {
     }
 
     /// The function that is the top level of a bound file.
-    pub(crate) fn top_function(&mut self, thread: &Thread, unit: u32) -> Result<Function, NativeError> {
+    pub(crate) fn top_function(
+        &mut self,
+        thread: &Thread,
+        unit: u32,
+    ) -> Result<Function, NativeError> {
         let code = self.code(unit, 0)?;
         let maker = Rc::new(Function {
             code: code.clone(),
@@ -167,7 +218,10 @@ impl Core {
     fn inherit_globals(&mut self, module: u32) -> Result<(), NativeError> {
         for name in INHERITED_NAMES {
             let symbol = self.interner.intern(name)?;
-            let value = self.find_slot(MAIN, symbol).map(|slot| slot.variable.clone()).unwrap_or_default();
+            let value = self
+                .find_slot(MAIN, symbol)
+                .map(|slot| slot.variable.clone())
+                .unwrap_or_default();
             if !value.is_undefined() {
                 let slot = self.slot(module, symbol);
                 self.slots[slot as usize].variable = value;
@@ -177,7 +231,12 @@ impl Core {
     }
 
     /// The tree that `import a.b.c` binds to `a`, with the module at its end (16.1).
-    fn hang(&mut self, importer: u32, import: &LinkedImport, leaf: Rc<Module>) -> Result<Value, NativeError> {
+    fn hang(
+        &mut self,
+        importer: u32,
+        import: &LinkedImport,
+        leaf: Rc<Module>,
+    ) -> Result<Value, NativeError> {
         let Some((first, rest)) = import.parts.split_first() else {
             return Ok(Value::Module(leaf));
         };
@@ -192,19 +251,25 @@ impl Core {
                 Some(Value::Module(next)) => next,
                 _ => {
                     let next = self.new_package(*part)?;
-                    node.children.borrow_mut().insert(*part, Value::Module(next.clone()));
+                    node.children
+                        .borrow_mut()
+                        .insert(*part, Value::Module(next.clone()));
                     next
                 }
             };
             node = next;
         }
-        node.children.borrow_mut().insert(*last, Value::Module(leaf));
+        node.children
+            .borrow_mut()
+            .insert(*last, Value::Module(leaf));
         Ok(Value::Module(root))
     }
 
     /// The tree that the importing module has under this name already, or a new one.
     fn package(&mut self, importer: u32, name: Symbol) -> Result<Rc<Module>, NativeError> {
-        let bound = self.find_slot(importer, name).map(|slot| slot.variable.clone());
+        let bound = self
+            .find_slot(importer, name)
+            .map(|slot| slot.variable.clone());
         match bound {
             Some(Value::Module(module)) => Ok(module),
             _ => self.new_package(name),
@@ -246,7 +311,13 @@ impl Core {
         self.define_prelude(&thread, unit, &top, &names);
     }
 
-    fn define_prelude(&mut self, thread: &Thread, unit: u32, top: &Rc<Function>, names: &[(u32, usize)]) {
+    fn define_prelude(
+        &mut self,
+        thread: &Thread,
+        unit: u32,
+        top: &Rc<Function>,
+        names: &[(u32, usize)],
+    ) {
         for (name, index) in names {
             let symbol = self.units[unit as usize].names.get(*name as usize).copied();
             let (Some(symbol), Ok(code)) = (symbol, self.code(unit, *index)) else {

@@ -9,8 +9,8 @@ use core::cell::{Cell, OnceCell, RefCell};
 use num_bigint::BigInt;
 
 use crate::bytecode::{
-    Chain, Code, Constant, Insn, LinkedChain, LinkedImport, LinkedUnit, Op, Parameters, Place, Proto, Root, Site, Step,
-    Unit,
+    Chain, Code, Constant, Insn, LinkedChain, LinkedImport, LinkedUnit, Op, Parameters, Place,
+    Proto, Root, Site, Step, Unit,
 };
 use crate::error::NativeError;
 use crate::symbol::Symbol;
@@ -20,14 +20,26 @@ use super::Core;
 
 impl Core {
     /// Binds a compiled file to module `module`.
-    pub(crate) fn link(&mut self, unit: Unit, module: u32, prefix: Option<Rc<str>>) -> Result<u32, NativeError> {
+    pub(crate) fn link(
+        &mut self,
+        unit: Unit,
+        module: u32,
+        prefix: Option<Rc<str>>,
+    ) -> Result<u32, NativeError> {
         let mut names = Vec::with_capacity(unit.names.len());
         for name in &unit.names {
             names.push(self.interner.intern(name)?);
         }
         let label = self.modules[module as usize].label.clone();
         let codes = unit.functions.iter().map(|_| OnceCell::new()).collect();
-        self.units.push(Rc::new(LinkedUnit { unit, names, module, label, module_prefix: prefix, codes }));
+        self.units.push(Rc::new(LinkedUnit {
+            unit,
+            names,
+            module,
+            label,
+            module_prefix: prefix,
+            codes,
+        }));
         Ok((self.units.len() - 1) as u32)
     }
 
@@ -38,9 +50,18 @@ impl Core {
             return Ok(known.clone());
         }
         let Some(proto) = unit.proto(index) else {
-            return Err(NativeError::value_error("bytecode names a function that does not exist"));
+            return Err(NativeError::value_error(
+                "bytecode names a function that does not exist",
+            ));
         };
-        let code = Rc::new(Linker { core: self, unit: &unit, number }.code(proto)?);
+        let code = Rc::new(
+            Linker {
+                core: self,
+                unit: &unit,
+                number,
+            }
+            .code(proto)?,
+        );
         if let Some(cell) = unit.codes.get(index) {
             let _ = cell.set(code.clone());
         }
@@ -56,7 +77,11 @@ struct Linker<'a> {
 
 impl Linker<'_> {
     fn symbol(&self, index: u32) -> Symbol {
-        self.unit.names.get(index as usize).copied().unwrap_or(Symbol::INIT)
+        self.unit
+            .names
+            .get(index as usize)
+            .copied()
+            .unwrap_or(Symbol::INIT)
     }
 
     fn slot(&mut self, index: u32) -> u32 {
@@ -70,9 +95,16 @@ impl Linker<'_> {
 
     fn code(&mut self, proto: &Proto) -> Result<Code, NativeError> {
         let parameters = &proto.parameters;
-        let constants = proto.constants.iter().map(|constant| self.constant(constant));
+        let constants = proto
+            .constants
+            .iter()
+            .map(|constant| self.constant(constant));
         let constants = constants.collect::<Result<Box<[Value]>, NativeError>>()?;
-        let is_plain = parameters.is_plain() && !matches!(proto.kind, crate::bytecode::CodeKind::Generator | crate::bytecode::CodeKind::GeneratorMethod);
+        let is_plain = parameters.is_plain()
+            && !matches!(
+                proto.kind,
+                crate::bytecode::CodeKind::Generator | crate::bytecode::CodeKind::GeneratorMethod
+            );
         Ok(Code {
             name: Rc::from(self.core.interner.text(self.symbol(proto.name))),
             kind: proto.kind,
@@ -80,7 +112,11 @@ impl Linker<'_> {
             label: self.unit.label.clone(),
             module: self.unit.module,
             registers: usize::from(proto.registers),
-            plain_parameters: if is_plain { parameters.positional.len() as u16 } else { u16::MAX },
+            plain_parameters: if is_plain {
+                parameters.positional.len() as u16
+            } else {
+                u16::MAX
+            },
             parameters: Parameters {
                 positional: self.symbols(&parameters.positional),
                 keyword_only: self.symbols(&parameters.keyword_only),
@@ -89,7 +125,11 @@ impl Linker<'_> {
                 has_rest: parameters.has_rest,
                 has_keywords: parameters.has_keywords,
             },
-            insns: proto.code.iter().map(|insn| Cell::new(self.insn(*insn))).collect(),
+            insns: proto
+                .code
+                .iter()
+                .map(|insn| Cell::new(self.insn(*insn)))
+                .collect(),
             constants,
             sites: proto.sites.iter().map(|name| self.site(*name)).collect(),
             chains: proto.chains.iter().map(|chain| self.chain(chain)).collect(),
@@ -97,12 +137,19 @@ impl Linker<'_> {
             imports: proto
                 .imports
                 .iter()
-                .map(|import| LinkedImport { parts: self.symbols(&import.parts), leaf: import.leaf })
+                .map(|import| LinkedImport {
+                    parts: self.symbols(&import.parts),
+                    leaf: import.leaf,
+                })
                 .collect(),
             handlers: proto.handlers.iter().copied().collect(),
             captures: proto.captures.iter().copied().collect(),
             lines: proto.lines.iter().copied().collect(),
-            variables: proto.variables.iter().map(|(register, name)| (*register, self.symbol(*name))).collect(),
+            variables: proto
+                .variables
+                .iter()
+                .map(|(register, name)| (*register, self.symbol(*name)))
+                .collect(),
             unit: self.number,
         })
     }
@@ -139,12 +186,15 @@ impl Linker<'_> {
             Constant::Big(digits, radix) => {
                 let text = String::from(self.core.interner.text(self.symbol(*digits)));
                 self.core.charge_steps(text.len())?;
-                let number = BigInt::parse_bytes(text.as_bytes(), (*radix).clamp(2, 36)).unwrap_or_default();
+                let number =
+                    BigInt::parse_bytes(text.as_bytes(), (*radix).clamp(2, 36)).unwrap_or_default();
                 self.core.heap.integer(number)?
             }
             Constant::Bytes(bytes) => self.core.heap.bytes(bytes.clone())?,
             Constant::Names(names) => {
-                let texts = names.iter().map(|name| Value::Str(self.core.interner.object(self.symbol(*name))));
+                let texts = names
+                    .iter()
+                    .map(|name| Value::Str(self.core.interner.object(self.symbol(*name))));
                 let texts = texts.collect();
                 self.core.heap.tuple(texts)?
             }
@@ -152,7 +202,12 @@ impl Linker<'_> {
     }
 
     fn site(&self, name: u32) -> Site {
-        Site { name: self.symbol(name), stamp: Cell::new(0), slot: Cell::new(0), method: RefCell::new(None) }
+        Site {
+            name: self.symbol(name),
+            stamp: Cell::new(0),
+            slot: Cell::new(0),
+            method: RefCell::new(None),
+        }
     }
 
     fn chain(&mut self, chain: &Chain) -> LinkedChain {
@@ -161,7 +216,10 @@ impl Linker<'_> {
             other => *other,
         });
         let steps = steps.collect();
-        LinkedChain { name: self.symbol(chain.name), steps }
+        LinkedChain {
+            name: self.symbol(chain.name),
+            steps,
+        }
     }
 
     fn place(&mut self, place: &Place) -> Place {
@@ -170,6 +228,10 @@ impl Linker<'_> {
             Root::Attr(register, name) => Root::Attr(register, self.symbol(name).0),
             other => other,
         };
-        Place { root, name: self.symbol(place.name).0, ..place.clone() }
+        Place {
+            root,
+            name: self.symbol(place.name).0,
+            ..place.clone()
+        }
     }
 }

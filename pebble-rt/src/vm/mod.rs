@@ -1,7 +1,45 @@
 //! The virtual machine.
 
+mod access;
+mod arithmetic;
 mod core;
+mod execute;
+mod flow;
+mod imports;
+mod link;
+mod methods;
+mod places;
+mod program;
 mod states;
+mod thread;
+mod threads;
+mod uncommon;
+
+use alloc::rc::Rc;
+
+use crate::value::{Raised, Value};
 
 pub use self::core::Core;
+pub use self::program::Vm;
 pub use self::states::States;
+
+pub(crate) use self::access::{bad_key, position};
+pub(crate) use self::arithmetic::method_call;
+pub(crate) use self::flow::is_callable;
+pub(crate) use self::threads::FUNCTIONS as THREAD_FUNCTIONS;
+pub(crate) use crate::builtins::PRELUDE_SOURCE;
+
+/// Why a thread stopped running for now.
+#[derive(Debug)]
+pub(crate) enum Pause {
+    /// Its fuel is used up.
+    Fuel,
+    /// It has ended with this value.
+    Done(Value),
+    /// It has ended with an error.
+    Failed(Rc<Raised>),
+    /// It waits for the system or for another thread.
+    Waiting,
+    /// The program asked to end.
+    Exit(i32),
+}

@@ -55,14 +55,22 @@ impl Core {
         fewer: usize,
         change: Change<'_, T>,
     ) -> Result<T, Obstacle> {
-        let all = place.first_key as usize..(place.first_key as usize + place.keys as usize - fewer).min(WINDOW);
+        let all = place.first_key as usize
+            ..(place.first_key as usize + place.keys as usize - fewer).min(WINDOW);
         let scratch = usize::from(place.scratch);
         let resumes = place.keys > 0 && !site.window[scratch].is_undefined();
-        let keys: Vec<Value> =
-            all.clone().map(|at| &site.window[at]).filter(|key| !key.is_undefined()).cloned().collect();
+        let keys: Vec<Value> = all
+            .clone()
+            .map(|at| &site.window[at])
+            .filter(|key| !key.is_undefined())
+            .cloned()
+            .collect();
         let done = all.len() - keys.len();
         let shift = |obstacle| match obstacle {
-            Obstacle::Method { call, step } => Obstacle::Method { call, step: step + done },
+            Obstacle::Method { call, step } => Obstacle::Method {
+                call,
+                step: step + done,
+            },
             other => other,
         };
         let mut walk = |core: &mut Core, value: &mut Value| core.descend(value, &keys, 0, change);
@@ -79,9 +87,7 @@ impl Core {
         walk: &mut dyn FnMut(&mut Core, &mut Value) -> Result<T, Obstacle>,
     ) -> Result<T, Obstacle> {
         match place.root {
-            Root::Local(register) => {
-                walk(self, &mut site.window[usize::from(register)])
-            }
+            Root::Local(register) => walk(self, &mut site.window[usize::from(register)]),
             Root::Global(slot) => self.change_global(slot, walk),
             Root::Attr(register, name) => {
                 let object = site.window[usize::from(register)].clone();
@@ -89,11 +95,18 @@ impl Core {
             }
             Root::Cell(register) => {
                 let cell = site.window[usize::from(register)].clone();
-                self.change_cell(&cell, walk).unwrap_or_else(|| Err(unknown("?").into()))
+                self.change_cell(&cell, walk)
+                    .unwrap_or_else(|| Err(unknown("?").into()))
             }
             Root::Captured(index) => {
-                let cell = site.function.captured.get(usize::from(index)).cloned().unwrap_or_default();
-                self.change_cell(&cell, walk).unwrap_or_else(|| Err(unknown("?").into()))
+                let cell = site
+                    .function
+                    .captured
+                    .get(usize::from(index))
+                    .cloned()
+                    .unwrap_or_default();
+                self.change_cell(&cell, walk)
+                    .unwrap_or_else(|| Err(unknown("?").into()))
             }
             Root::Chain(chain) => self.change_chain(site, chain, walk),
         }
@@ -160,7 +173,12 @@ impl Core {
                     }
                 }
                 Step::Captured(index) => {
-                    let cell = site.function.captured.get(usize::from(*index)).cloned().unwrap_or_default();
+                    let cell = site
+                        .function
+                        .captured
+                        .get(usize::from(*index))
+                        .cloned()
+                        .unwrap_or_default();
                     if let Some(result) = self.change_cell(&cell, walk) {
                         return result;
                     }
@@ -191,9 +209,12 @@ impl Core {
                     instance.set_field(name, value)?;
                     return result;
                 }
-                if let Some(mut value) = instance.with_class(|class| class.change_attribute(name, core::mem::take)) {
+                if let Some(mut value) =
+                    instance.with_class(|class| class.change_attribute(name, core::mem::take))
+                {
                     let result = walk(self, &mut value);
-                    instance.with_class(|class| class.change_attribute(name, |place| *place = value));
+                    instance
+                        .with_class(|class| class.change_attribute(name, |place| *place = value));
                     return result;
                 }
             }
@@ -220,8 +241,16 @@ impl Core {
     }
 
     /// Follows keys into lists, dicts and instances, each made the only holder's first.
-    fn descend<T>(&mut self, value: &mut Value, keys: &[Value], step: usize, change: Change<'_, T>) -> Result<T, Obstacle> {
-        self.unpinned(value, |core, value| core.descend_unpinned(value, keys, step, change))
+    fn descend<T>(
+        &mut self,
+        value: &mut Value,
+        keys: &[Value],
+        step: usize,
+        change: Change<'_, T>,
+    ) -> Result<T, Obstacle> {
+        self.unpinned(value, |core, value| {
+            core.descend_unpinned(value, keys, step, change)
+        })
     }
 
     fn descend_unpinned<T>(
@@ -259,14 +288,22 @@ impl Core {
             Value::Instance(instance) if !instance.has_method(Symbol::GETITEM) => {
                 let instance = instance.clone();
                 let name = key.as_str().and_then(|name| self.interner.find(name));
-                let taken = name.and_then(|name| instance.change_field(name, core::mem::take).map(|field| (name, field)));
+                let taken = name.and_then(|name| {
+                    instance
+                        .change_field(name, core::mem::take)
+                        .map(|field| (name, field))
+                });
                 match taken {
                     Some((name, mut field)) => {
                         let result = self.descend(&mut field, keys, step + 1, change);
                         instance.set_field(name, field)?;
                         result
                     }
-                    None => Err(self.index(&Value::Instance(instance), key).err().unwrap_or_else(|| unknown("?")).into()),
+                    None => Err(self
+                        .index(&Value::Instance(instance), key)
+                        .err()
+                        .unwrap_or_else(|| unknown("?"))
+                        .into()),
                 }
             }
             _ => match self.index(value, key) {
@@ -278,14 +315,22 @@ impl Core {
     }
 
     /// `container[key] = value`.
-    pub(crate) fn set_index(&mut self, container: &mut Value, key: &Value, value: Value) -> Result<(), NativeError> {
+    pub(crate) fn set_index(
+        &mut self,
+        container: &mut Value,
+        key: &Value,
+        value: Value,
+    ) -> Result<(), NativeError> {
         match container {
             Value::List(list) => {
                 let Some(index) = key.as_index() else {
                     return Err(NativeError::type_error("list index must be an integer"));
                 };
                 let Some(at) = position(index, list.len()) else {
-                    return Err(NativeError::new(ErrorClass::Index, "list index out of range"));
+                    return Err(NativeError::new(
+                        ErrorClass::Index,
+                        "list index out of range",
+                    ));
                 };
                 list_for_change(list)?.as_mut_slice()[at] = value;
                 Ok(())
@@ -297,11 +342,15 @@ impl Core {
             },
             Value::Instance(instance) => {
                 let receiver = Value::Instance(instance.clone());
-                if let Some(call) = super::arithmetic::method_call(&receiver, Symbol::SETITEM, &[key, &value]) {
+                if let Some(call) =
+                    super::arithmetic::method_call(&receiver, Symbol::SETITEM, &[key, &value])
+                {
                     return Err(call);
                 }
                 let Some(name) = key.as_str() else {
-                    return Err(NativeError::type_error("instance field index must be a string"));
+                    return Err(NativeError::type_error(
+                        "instance field index must be a string",
+                    ));
                 };
                 let name = self.interner.intern(name)?;
                 Ok(instance.set_field(name, value)?)
@@ -313,7 +362,9 @@ impl Core {
                 shared.set(content);
                 result
             }
-            _ => Err(NativeError::type_error("indexed assignment requires a list or dict")),
+            _ => Err(NativeError::type_error(
+                "indexed assignment requires a list or dict",
+            )),
         }
     }
 
@@ -327,14 +378,21 @@ impl Core {
     }
 
     /// `del container[key]`.
-    pub(crate) fn delete_index(&mut self, container: &mut Value, key: &Value) -> Result<(), NativeError> {
+    pub(crate) fn delete_index(
+        &mut self,
+        container: &mut Value,
+        key: &Value,
+    ) -> Result<(), NativeError> {
         match container {
             Value::List(list) => {
                 let Some(index) = key.as_index() else {
                     return Err(NativeError::type_error("list index must be an integer"));
                 };
                 let Some(at) = position(index, list.len()) else {
-                    return Err(NativeError::new(ErrorClass::Index, "list index out of range"));
+                    return Err(NativeError::new(
+                        ErrorClass::Index,
+                        "list index out of range",
+                    ));
                 };
                 self.charge_steps(1 + (list.len() - at) / 64)?;
                 list_for_change(list)?.remove(at);
@@ -351,13 +409,18 @@ impl Core {
             },
             Value::Instance(instance) => {
                 let receiver = Value::Instance(instance.clone());
-                if let Some(call) = super::arithmetic::method_call(&receiver, Symbol::DELITEM, &[key]) {
+                if let Some(call) =
+                    super::arithmetic::method_call(&receiver, Symbol::DELITEM, &[key])
+                {
                     return Err(call);
                 }
                 let name = key.as_str().and_then(|name| self.interner.find(name));
                 match name.map(|name| instance.remove_field(name)) {
                     Some(true) => Ok(()),
-                    _ => Err(NativeError::new(ErrorClass::Key, "instance field not found")),
+                    _ => Err(NativeError::new(
+                        ErrorClass::Key,
+                        "instance field not found",
+                    )),
                 }
             }
             Value::Ref(shared) => {
@@ -367,7 +430,9 @@ impl Core {
                 shared.set(content);
                 result
             }
-            _ => Err(NativeError::type_error("indexed assignment requires a list or dict")),
+            _ => Err(NativeError::type_error(
+                "indexed assignment requires a list or dict",
+            )),
         }
     }
 
@@ -393,7 +458,11 @@ impl Core {
             None => Vec::new(),
             Some(Value::List(items)) => items.iter().cloned().collect(),
             Some(Value::Tuple(items)) => items.iter().cloned().collect(),
-            Some(_) => return Err(NativeError::type_error("slice assignment requires a list on the right")),
+            Some(_) => {
+                return Err(NativeError::type_error(
+                    "slice assignment requires a list on the right",
+                ));
+            }
         };
         self.charge_steps(1 + (list.len() + items.len()) / 64)?;
         let list = list_for_change(list)?;
@@ -432,12 +501,18 @@ impl Core {
                 shared.set(content);
                 result
             }
-            _ => Err(NativeError::type_error("append() expects a list as the first argument")),
+            _ => Err(NativeError::type_error(
+                "append() expects a list as the first argument",
+            )),
         }
     }
 
     /// `place = place + value`, in place when nobody else holds it.
-    pub(crate) fn add_to_place(&mut self, place: &mut Value, value: &Value) -> Result<(), NativeError> {
+    pub(crate) fn add_to_place(
+        &mut self,
+        place: &mut Value,
+        value: &Value,
+    ) -> Result<(), NativeError> {
         if self.add_in_place(place, value)? {
             return Ok(());
         }
@@ -448,7 +523,11 @@ impl Core {
 
     /// Appends to a string or list that nobody else holds. Says whether it did.
     #[inline]
-    pub(crate) fn add_in_place(&mut self, place: &mut Value, value: &Value) -> Result<bool, NativeError> {
+    pub(crate) fn add_in_place(
+        &mut self,
+        place: &mut Value,
+        value: &Value,
+    ) -> Result<bool, NativeError> {
         match (place, value) {
             (Value::Str(text), Value::Str(tail)) => match Rc::get_mut(text) {
                 Some(text) => {
@@ -475,7 +554,11 @@ impl Core {
     /// Does `work` on `value` so that operands which the running expression read before, and which are this very
     /// object, neither stand in the way of a change in place nor miss it: reading does not copy.
     #[inline]
-    pub(crate) fn unpinned<T>(&mut self, value: &mut Value, work: impl FnOnce(&mut Core, &mut Value) -> T) -> T {
+    pub(crate) fn unpinned<T>(
+        &mut self,
+        value: &mut Value,
+        work: impl FnOnce(&mut Core, &mut Value) -> T,
+    ) -> T {
         if self.pins.is_empty() {
             return work(self, value);
         }

@@ -64,6 +64,8 @@ pub(crate) enum FrameKind {
     Generator { distance: i32 },
     /// A generator that `next` resumed: the end is an error, or the value kept in the call's own register.
     GeneratorNext { has_default: bool },
+    /// The result replaces what is at a place of the caller: a sorted list.
+    StoreAt { place: u32 },
     /// `__next__` called by a loop.
     Next { distance: i32 },
 }
@@ -91,7 +93,11 @@ impl Thread {
     }
 
     /// Makes the stack reach a window past `base`.
-    pub(crate) fn reserve(&mut self, base: usize, heap: &crate::heap::Heap) -> Result<(), NativeError> {
+    pub(crate) fn reserve(
+        &mut self,
+        base: usize,
+        heap: &crate::heap::Heap,
+    ) -> Result<(), NativeError> {
         let needed = base + WINDOW;
         if self.stack.len() >= needed {
             return Ok(());
@@ -100,7 +106,9 @@ impl Thread {
         let more = wanted - self.stack.len();
         heap.charge(more * size_of::<Value>())?;
         self.charged_slots += more;
-        self.stack.try_reserve_exact(more).map_err(|_| NativeError::from(crate::heap::OutOfMemory))?;
+        self.stack
+            .try_reserve_exact(more)
+            .map_err(|_| NativeError::from(crate::heap::OutOfMemory))?;
         self.stack.resize_with(wanted, Value::default);
         Ok(())
     }

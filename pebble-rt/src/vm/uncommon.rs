@@ -9,8 +9,8 @@ use crate::bytecode::{Code, Insn, NOWHERE, Op, Step};
 use crate::error::{ErrorClass, NativeError, Want};
 use crate::symbol::Symbol;
 use crate::value::{
-    Class, KeyError, ListObj, Raised, SetObj, TextError, Value, dict_for_change, list_for_change, set_for_change,
-    text_of,
+    Class, KeyError, ListObj, Raised, SetObj, TextError, Value, dict_for_change, list_for_change,
+    set_for_change, text_of,
 };
 
 use super::Core;
@@ -34,10 +34,18 @@ impl Core {
         if let Some(frame) = thread.frames.last_mut() {
             frame.pc = pc as u32;
         }
-        let Some(window) = thread.stack.get_mut(base..).and_then(|rest| rest.first_chunk_mut::<WINDOW>()) else {
+        let Some(window) = thread
+            .stack
+            .get_mut(base..)
+            .and_then(|rest| rest.first_chunk_mut::<WINDOW>())
+        else {
             return Ok(());
         };
-        let (a, b, c) = (usize::from(insn.a), usize::from(insn.b), usize::from(insn.c));
+        let (a, b, c) = (
+            usize::from(insn.a),
+            usize::from(insn.b),
+            usize::from(insn.c),
+        );
         let fault = |error| Stop::Fault(error, insn.a, FrameKind::Normal);
         match insn.op {
             Op::PushAll => {
@@ -46,7 +54,8 @@ impl Core {
                     Some(items) => {
                         if let Value::List(list) = &mut window[a] {
                             let list = list_for_change(list).map_err(NativeError::from)?;
-                            list.reserve_amortised(items.len()).map_err(NativeError::from)?;
+                            list.reserve_amortised(items.len())
+                                .map_err(NativeError::from)?;
                             for item in items {
                                 list.push(item).map_err(NativeError::from)?;
                             }
@@ -58,7 +67,9 @@ impl Core {
                     }
                 }
             }
-            Op::NewDict => window[a] = Value::Dict(Rc::new(self.heap.dict().map_err(NativeError::from)?)),
+            Op::NewDict => {
+                window[a] = Value::Dict(Rc::new(self.heap.dict().map_err(NativeError::from)?))
+            }
             Op::PushEntry => {
                 let key = core::mem::take(&mut window[b]);
                 let value = core::mem::take(&mut window[c]);
@@ -66,7 +77,10 @@ impl Core {
                     let dict = dict_for_change(dict).map_err(NativeError::from)?;
                     if insn.d == 1 && dict.contains(&key) == Ok(true) {
                         let text = key.as_str().unwrap_or_default();
-                        return Err(NativeError::type_error(format!("argument '{text}' is given twice")).into());
+                        return Err(NativeError::type_error(format!(
+                            "argument '{text}' is given twice"
+                        ))
+                        .into());
                     }
                     let stored = dict.insert(key, value).map_err(|_| bad_key())?;
                     stored.map_err(NativeError::from)?;
@@ -80,17 +94,27 @@ impl Core {
                 if let Value::Dict(dict) = &mut window[a] {
                     let dict = dict_for_change(dict).map_err(NativeError::from)?;
                     for (key, value) in source.iter() {
-                        let stored = dict.insert(key.clone(), value.clone()).map_err(|_| bad_key())?;
+                        let stored = dict
+                            .insert(key.clone(), value.clone())
+                            .map_err(|_| bad_key())?;
                         stored.map_err(NativeError::from)?;
                     }
                 }
             }
-            Op::NewSet => window[a] = Value::Set(Rc::new(SetObj::new(&self.heap).map_err(NativeError::from)?)),
+            Op::NewSet => {
+                window[a] = Value::Set(Rc::new(SetObj::new(&self.heap).map_err(NativeError::from)?))
+            }
             Op::PushElement => {
-                let item = if insn.c == 1 { core::mem::take(&mut window[b]) } else { window[b].clone() };
+                let item = if insn.c == 1 {
+                    core::mem::take(&mut window[b])
+                } else {
+                    window[b].clone()
+                };
                 if let Value::Set(set) = &mut window[a] {
                     let set = set_for_change(set).map_err(NativeError::from)?;
-                    set.insert(item).map_err(bad_element)?.map_err(NativeError::from)?;
+                    set.insert(item)
+                        .map_err(bad_element)?
+                        .map_err(NativeError::from)?;
                 }
             }
             Op::ListToTuple => {
@@ -106,8 +130,12 @@ impl Core {
                     let length = parts.iter().filter_map(Value::as_str).map(str::len).sum();
                     self.heap.charge(length).map_err(NativeError::from)?;
                     self.heap.credit(length);
-                    text.try_reserve_exact(length).map_err(|_| NativeError::from(crate::heap::OutOfMemory))?;
-                    parts.iter().filter_map(Value::as_str).for_each(|part| text.push_str(part));
+                    text.try_reserve_exact(length)
+                        .map_err(|_| NativeError::from(crate::heap::OutOfMemory))?;
+                    parts
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .for_each(|part| text.push_str(part));
                 }
                 window[a] = self.heap.owned_string(text).map_err(NativeError::from)?;
             }
@@ -122,22 +150,33 @@ impl Core {
                 }
             }
             Op::GetSuper => {
-                let owner = thread.frames.last().and_then(|frame| frame.function.owner_class());
+                let owner = thread
+                    .frames
+                    .last()
+                    .and_then(|frame| frame.function.owner_class());
                 let receiver = window[b].clone();
                 if let Some(site) = code.sites.get(insn.d as usize) {
                     window[a] = match self.super_member(&receiver, owner.as_ref(), site.name)? {
-                        crate::value::Member::Method(function) => bound(&receiver, function, site.name),
+                        crate::value::Member::Method(function) => {
+                            bound(&receiver, function, site.name)
+                        }
                         crate::value::Member::Attribute(value) => value,
                     };
                 }
             }
             Op::Unpack | Op::UnpackStar => {
                 let Some(items) = self.items(&window[b]) else {
-                    if matches!(window[b], Value::Generator(_) | Value::Iter(_) | Value::Instance(_)) {
+                    if matches!(
+                        window[b],
+                        Value::Generator(_) | Value::Iter(_) | Value::Instance(_)
+                    ) {
                         let call = self.wanted_call(Want::List, &window[b]);
                         return Err(Stop::Retry(call, insn.b));
                     }
-                    return Err(NativeError::type_error("cannot unpack a value that is no list or tuple").into());
+                    return Err(NativeError::type_error(
+                        "cannot unpack a value that is no list or tuple",
+                    )
+                    .into());
                 };
                 self.unpack(window, insn, items)?;
             }
@@ -152,7 +191,9 @@ impl Core {
                 let is_method = made.is_method();
                 let function = self.function(made, &maker, thread, defaults)?;
                 if is_method {
-                    if let Some(Value::Class(class)) = thread.frames.last().map(|frame| &frame.subject) {
+                    if let Some(Value::Class(class)) =
+                        thread.frames.last().map(|frame| &frame.subject)
+                    {
                         *function.owner.borrow_mut() = Some(Rc::downgrade(class));
                     }
                 }
@@ -205,7 +246,9 @@ impl Core {
             }
             Op::AssertFail => {
                 if !matches!(window[a], Value::None) {
-                    let text = self.text_or_call(&window[a]).map_err(|call| Stop::Retry(call, insn.a))?;
+                    let text = self
+                        .text_or_call(&window[a])
+                        .map_err(|call| Stop::Retry(call, insn.a))?;
                     return Err(NativeError::new(ErrorClass::Assertion, text).into());
                 }
                 return Err(NativeError::new(ErrorClass::Assertion, "assertion failed").into());
@@ -219,7 +262,11 @@ impl Core {
                         None => {
                             return Err(NativeError::new(
                                 ErrorClass::Import,
-                                format!("module '{}' has no member '{}'", module.name, self.interner.text(name)),
+                                format!(
+                                    "module '{}' has no member '{}'",
+                                    module.name,
+                                    self.interner.text(name)
+                                ),
                             )
                             .into());
                         }
@@ -228,7 +275,11 @@ impl Core {
                 }
             }
             Op::Fail => {
-                let text = code.constants.get(insn.d as usize).and_then(Value::as_str).unwrap_or_default();
+                let text = code
+                    .constants
+                    .get(insn.d as usize)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 return Err(NativeError::value_error(text).into());
             }
             _ => {}
@@ -248,10 +299,17 @@ impl Core {
             Value::Tuple(tuple) => tuple.iter().cloned().collect(),
             Value::Set(set) => set.iter().cloned().collect(),
             Value::Dict(dict) => dict.keys().cloned().collect(),
-            Value::Bytes(bytes) => bytes.as_slice().iter().map(|byte| Value::Int(i64::from(*byte))).collect(),
+            Value::Bytes(bytes) => bytes
+                .as_slice()
+                .iter()
+                .map(|byte| Value::Int(i64::from(*byte)))
+                .collect(),
             Value::Str(text) => {
                 let characters = text.as_str().chars();
-                characters.map(|character| self.char_string(character)).collect::<Result<_, _>>().ok()?
+                characters
+                    .map(|character| self.char_string(character))
+                    .collect::<Result<_, _>>()
+                    .ok()?
             }
             Value::Ref(shared) => return self.items(&shared.get()),
             Value::Class(class) => return self.items(&class.attribute(Symbol::MEMBERS)?),
@@ -259,12 +317,20 @@ impl Core {
         })
     }
 
-    fn unpack(&mut self, window: &mut [Value; WINDOW], insn: Insn, mut items: Vec<Value>) -> Result<(), NativeError> {
+    fn unpack(
+        &mut self,
+        window: &mut [Value; WINDOW],
+        insn: Insn,
+        mut items: Vec<Value>,
+    ) -> Result<(), NativeError> {
         let first = usize::from(insn.a);
         let before = insn.d as usize;
         if insn.op == Op::Unpack {
             if items.len() != before {
-                return Err(NativeError::value_error(format!("expected {before} values but got {}", items.len())));
+                return Err(NativeError::value_error(format!(
+                    "expected {before} values but got {}",
+                    items.len()
+                )));
             }
             for (at, item) in items.into_iter().enumerate() {
                 window[(first + at) & 255] = item;
@@ -282,7 +348,12 @@ impl Core {
         let tail = items.split_off(items.len() - after);
         let rest = items.split_off(before);
         let rest = self.heap.list(rest)?;
-        for (at, item) in items.into_iter().chain(core::iter::once(rest)).chain(tail).enumerate() {
+        for (at, item) in items
+            .into_iter()
+            .chain(core::iter::once(rest))
+            .chain(tail)
+            .enumerate()
+        {
             window[(first + at) & 255] = item;
         }
         Ok(())
@@ -327,7 +398,9 @@ impl Core {
             Value::Str(_) => value,
             other => match text_of(&self.heap, other) {
                 Ok(text) => self.heap.owned_string(text).map_err(NativeError::from)?,
-                Err(TextError::OutOfMemory) => return Err(NativeError::from(crate::heap::OutOfMemory).into()),
+                Err(TextError::OutOfMemory) => {
+                    return Err(NativeError::from(crate::heap::OutOfMemory).into());
+                }
                 Err(TextError::NeedsMethod) => {
                     return Err(self.prelude_call("_raise_text", [value].into()).into());
                 }
@@ -363,7 +436,12 @@ impl Core {
         }
         let text = match &*raised.excerpt.borrow() {
             Some((excerpt, column)) => {
-                format!("line {}: {detail}\n{excerpt}\n{:>width$}", raised.line, "^", width = *column as usize)
+                format!(
+                    "line {}: {detail}\n{excerpt}\n{:>width$}",
+                    raised.line,
+                    "^",
+                    width = *column as usize
+                )
             }
             None => {
                 let mut text = String::with_capacity(detail.len() + 16);
@@ -402,7 +480,11 @@ impl Core {
         let entries = raised.trace.borrow();
         let mut list = ListObj::new(&self.heap)?;
         for (code, pc) in entries.iter().rev() {
-            let name = if code.name.is_empty() { "top level" } else { &code.name };
+            let name = if code.name.is_empty() {
+                "top level"
+            } else {
+                &code.name
+            };
             let text = format!("{}:{} in {name}", code.label, code.line_at(*pc as usize));
             list.push(self.heap.owned_string(text)?)?;
         }
@@ -413,7 +495,9 @@ impl Core {
         match filter {
             Value::Class(class) => {
                 if !self.is_error_class(class) {
-                    return Err(NativeError::type_error("except requires an error class or a tuple of them"));
+                    return Err(NativeError::type_error(
+                        "except requires an error class or a tuple of them",
+                    ));
                 }
                 Ok(raised.class.is_a(class))
             }
@@ -425,7 +509,9 @@ impl Core {
                 }
                 Ok(false)
             }
-            _ => Err(NativeError::type_error("except requires an error class or a tuple of them")),
+            _ => Err(NativeError::type_error(
+                "except requires an error class or a tuple of them",
+            )),
         }
     }
 
@@ -491,7 +577,9 @@ impl Core {
                     Some(Value::Cell(cell)) => cell.get(),
                     _ => Value::Undefined,
                 },
-                Step::Class => class_of(frame).and_then(|class| member_value(&class, linked.name)).unwrap_or_default(),
+                Step::Class => class_of(frame)
+                    .and_then(|class| member_value(&class, linked.name))
+                    .unwrap_or_default(),
                 Step::Global(slot) => match self.slots.get(*slot as usize) {
                     Some(slot) => slot.variable.clone(),
                     None => Value::Undefined,
@@ -505,7 +593,12 @@ impl Core {
     }
 
     /// Sets or removes a member of the class whose body runs.
-    pub(crate) fn store_in_class(&mut self, frame: Option<&Frame>, insn: Insn, value: Value) -> Result<(), NativeError> {
+    pub(crate) fn store_in_class(
+        &mut self,
+        frame: Option<&Frame>,
+        insn: Insn,
+        value: Value,
+    ) -> Result<(), NativeError> {
         let Some(Value::Class(class)) = frame.map(|frame| &frame.subject) else {
             return Ok(());
         };
@@ -541,13 +634,20 @@ impl Core {
         let builtin = self.builtin_of_slot(index);
         if builtin.is_undefined() {
             let name = self.interner.text(Symbol(self.slots[index as usize].name));
-            return Err(NativeError::new(ErrorClass::Name, format!("unknown builtin '{name}'")));
+            return Err(NativeError::new(
+                ErrorClass::Name,
+                format!("unknown builtin '{name}'"),
+            ));
         }
         Ok(builtin)
     }
 
     /// The callee of a call: the value of the variable if it can be called, else what slot `fallback - 1` means.
-    pub(crate) fn callee_or_fallback(&mut self, callee: Value, fallback: i32) -> Result<Value, NativeError> {
+    pub(crate) fn callee_or_fallback(
+        &mut self,
+        callee: Value,
+        fallback: i32,
+    ) -> Result<Value, NativeError> {
         if fallback == 0 || super::flow::is_callable(&callee) {
             return Ok(callee);
         }
@@ -571,7 +671,10 @@ impl Core {
                 Ok(()) => {}
                 Err(TextError::OutOfMemory) => return Err(crate::heap::OutOfMemory.into()),
                 Err(TextError::NeedsMethod) => {
-                    return Err(NativeError::NeedsMethod { index, want: Want::Text });
+                    return Err(NativeError::NeedsMethod {
+                        index,
+                        want: Want::Text,
+                    });
                 }
             }
         }
@@ -597,8 +700,14 @@ impl Core {
             Want::Quoted => "_quoted_of",
         };
         if let (Value::Instance(_), Want::Text | Want::Quoted) = (value, want) {
-            let order = if want == Want::Text { [Symbol::STR, Symbol::REPR] } else { [Symbol::REPR, Symbol::STR] };
-            let call = order.into_iter().find_map(|name| super::arithmetic::method_call(value, name, &[]));
+            let order = if want == Want::Text {
+                [Symbol::STR, Symbol::REPR]
+            } else {
+                [Symbol::REPR, Symbol::STR]
+            };
+            let call = order
+                .into_iter()
+                .find_map(|name| super::arithmetic::method_call(value, name, &[]));
             if let Some(call) = call {
                 return call;
             }
@@ -628,7 +737,12 @@ impl Core {
     }
 
     /// `NAME[key] = value` for a global container.
-    pub(crate) fn set_index_global(&mut self, slot: u32, key: &Value, value: Value) -> Result<(), NativeError> {
+    pub(crate) fn set_index_global(
+        &mut self,
+        slot: u32,
+        key: &Value,
+        value: Value,
+    ) -> Result<(), NativeError> {
         let index = slot as usize;
         let mut container = core::mem::take(&mut self.slots[index].variable);
         if container.is_undefined() {
@@ -638,18 +752,29 @@ impl Core {
             };
             return self.set_index(&mut other, key, value);
         }
-        let result = self.unpinned(&mut container, |core, container| core.set_index(container, key, value));
+        let result = self.unpinned(&mut container, |core, container| {
+            core.set_index(container, key, value)
+        });
         self.slots[index].variable = container;
         result
     }
 
     /// The instructions that work on places.
     #[inline(never)]
-    pub(crate) fn place_operation(&mut self, site: &mut Site, code: &Code, insn: Insn) -> Result<(), Obstacle> {
+    pub(crate) fn place_operation(
+        &mut self,
+        site: &mut Site,
+        code: &Code,
+        insn: Insn,
+    ) -> Result<(), Obstacle> {
         let Some(place) = code.places.get(insn.d as usize) else {
             return Ok(());
         };
-        let (a, b, c) = (usize::from(insn.a), usize::from(insn.b), usize::from(insn.c));
+        let (a, b, c) = (
+            usize::from(insn.a),
+            usize::from(insn.b),
+            usize::from(insn.c),
+        );
         let last = (usize::from(place.first_key) + usize::from(place.keys)).saturating_sub(1) & 255;
         match insn.op {
             Op::PlaceStore => {
@@ -680,7 +805,11 @@ impl Core {
                 let wanted = insn.a != NOWHERE;
                 let appended = self.change_place(site, place, 0, &mut |core, list| {
                     core.append(list, item.take().unwrap_or_default())?;
-                    Ok(if wanted { list.clone() } else { Value::Undefined })
+                    Ok(if wanted {
+                        list.clone()
+                    } else {
+                        Value::Undefined
+                    })
                 });
                 match appended {
                     Ok(list) => {
@@ -705,29 +834,49 @@ impl Core {
                         core.add_to_entry(container, &key, &value)
                     });
                 }
-                self.change_place(site, place, 0, &mut |core, target| core.add_to_place(target, &value))
+                self.change_place(site, place, 0, &mut |core, target| {
+                    core.add_to_place(target, &value)
+                })
             }
             Op::PlaceDelete => {
                 let key = site.window[last].clone();
-                self.change_place(site, place, 1, &mut |core, container| core.delete_index(container, &key))
+                self.change_place(site, place, 1, &mut |core, container| {
+                    core.delete_index(container, &key)
+                })
             }
             _ => {
                 let value = (insn.b != NOWHERE).then(|| site.window[b].clone());
-                let bounds = [site.window[c].clone(), site.window[(c + 1) & 255].clone(), site.window[(c + 2) & 255].clone()];
+                let bounds = [
+                    site.window[c].clone(),
+                    site.window[(c + 1) & 255].clone(),
+                    site.window[(c + 2) & 255].clone(),
+                ];
                 self.change_place(site, place, 0, &mut |core, container| {
-                    core.set_slice(container, [&bounds[0], &bounds[1], &bounds[2]], value.as_ref())
+                    core.set_slice(
+                        container,
+                        [&bounds[0], &bounds[1], &bounds[2]],
+                        value.as_ref(),
+                    )
                 })
             }
         }
     }
 
     /// `container[key] = container[key] + value`.
-    fn add_to_entry(&mut self, container: &mut Value, key: &Value, value: &Value) -> Result<(), NativeError> {
+    fn add_to_entry(
+        &mut self,
+        container: &mut Value,
+        key: &Value,
+        value: &Value,
+    ) -> Result<(), NativeError> {
         match container {
             Value::List(list) => {
-                let at = key.as_index().and_then(|index| super::access::position(index, list.len()));
+                let at = key
+                    .as_index()
+                    .and_then(|index| super::access::position(index, list.len()));
                 if let Some(at) = at {
-                    return self.add_to_place(&mut list_for_change(list)?.as_mut_slice()[at], value);
+                    return self
+                        .add_to_place(&mut list_for_change(list)?.as_mut_slice()[at], value);
                 }
             }
             Value::Dict(dict) => {
@@ -743,7 +892,13 @@ impl Core {
     }
 
     /// Marks the keys of a place up to `step` as followed; their value comes into the scratch register.
-    pub(crate) fn consume_keys(&mut self, window: &mut [Value; WINDOW], code: &Code, insn: Insn, step: usize) -> u8 {
+    pub(crate) fn consume_keys(
+        &mut self,
+        window: &mut [Value; WINDOW],
+        code: &Code,
+        insn: Insn,
+        step: usize,
+    ) -> u8 {
         let Some(place) = code.places.get(insn.d as usize) else {
             return NOWHERE;
         };
@@ -760,7 +915,9 @@ fn push_number(text: &mut String, number: u32) {
 }
 
 fn bad_element(_: KeyError) -> NativeError {
-    NativeError::type_error("set elements must be strings, numbers, booleans, None, tuples, or instances")
+    NativeError::type_error(
+        "set elements must be strings, numbers, booleans, None, tuples, or instances",
+    )
 }
 
 fn class_of(frame: &Frame) -> Option<Rc<Class>> {
