@@ -225,12 +225,18 @@ impl<M: Machine> Kernel<M> {
         self.fast_path.set(u64::from(setting == FastPath::On));
     }
 
-    /// The current thread executed `SYSCALL`. Also the entry of the fast path.
+    /// The current thread executed `SYSCALL`: the fast path, or else [`Kernel::long_syscall`]. A machine may call the two itself, to keep the
+    /// long way's needs out of the short one.
     #[inline]
     pub fn syscall(&self) -> Resume<'_> {
-        if let Some(resume) = self.try_fast() {
-            return resume;
+        match self.try_fast() {
+            Some(resume) => resume,
+            None => self.long_syscall(),
         }
+    }
+
+    /// The current thread's system call, which [`Kernel::try_fast`] did not perform.
+    pub fn long_syscall(&self) -> Resume<'_> {
         self.slow_syscall();
         self.leave_counted()
     }

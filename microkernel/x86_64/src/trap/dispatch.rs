@@ -20,7 +20,17 @@ const ERROR_FETCH: u64 = 1 << 4;
 /// The current thread executed SYSCALL; its registers are saved.
 pub(super) extern "C" fn system_call() -> *const UserContext {
     let cpu = CpuLocal::this();
-    context_for(cpu, cpu.kernel.syscall())
+    match cpu.kernel.try_fast() {
+        Some(Resume::User(context)) => ready(cpu, context),
+        _ => long_system_call(cpu),
+    }
+}
+
+/// What the fast path leaves alone.
+#[cold]
+#[inline(never)]
+fn long_system_call(cpu: &'static CpuLocal) -> *const UserContext {
+    context_for(cpu, cpu.kernel.long_syscall())
 }
 
 /// User mode was interrupted, or faulted; its registers are saved.
@@ -97,17 +107,20 @@ fn interrupt(cpu: &'static CpuLocal, vector: u8) -> Resume<'static> {
     }
 }
 
-/// The context to leave the kernel with, made ready to be loaded. Idles, if that is what the core wants.
+/// Makes a context ready to be loaded, if another one was loaded last.
 #[inline]
+fn ready(cpu: &'static CpuLocal, context: &'static UserContext) -> *const UserContext {
+    if !ptr::eq(context, cpu.current.get()) {
+        switch(cpu, context);
+    }
+    context
+}
+
+/// The context to leave the kernel with. Idles, if that is what the core wants.
 fn context_for(cpu: &'static CpuLocal, mut resume: Resume<'static>) -> *const UserContext {
     loop {
         match resume {
-            Resume::User(context) => {
-                if !ptr::eq(context, cpu.current.get()) {
-                    switch(cpu, context);
-                }
-                return context;
-            }
+            Resume::User(context) => return ready(cpu, context),
             Resume::Idle => {
                 cpu.current.set(ptr::null());
                 // SAFETY: the stack that is abandoned holds nothing that is needed again.
@@ -132,12 +145,12 @@ pub fn leave(resume: Resume<'static>) -> ! {
 
 /// Puts in place what the way out does not load: vector registers, segment registers and their bases. Everything that
 /// another thread could have left there is overwritten.
+#[inline]
 fn switch(cpu: &'static CpuLocal, context: &UserContext) {
     vectors::load_for(context);
-    let base = context.fs_base.get();
-    let is_canonical = (base << 16).cast_signed() >> 16 == base.cast_signed();
-    // SAFETY: null selectors can always be loaded, and the base is canonical. Between the two SWAPGS the GS base is the
-    // user's, which becomes zero; NMI-class entries do not mind, and no other interrupt comes in the kernel.
+    // SAFETY: null selectors can always be loaded. The fs base is canonical: it was read from the register, or the core made
+    // sure that it is in user space. Between the two SWAPGS the GS base is the user's, which becomes zero; NMI-class entries
+    // do not mind, and no other interrupt comes in the kernel.
     unsafe {
         asm!(
             "mov ds, {zero:e}",
@@ -149,7 +162,7 @@ fn switch(cpu: &'static CpuLocal, context: &UserContext) {
             "swapgs",
             "wrfsbase {base}",
             zero = in(reg) 0_u64,
-            base = in(reg) if is_canonical { base } else { 0 },
+            base = in(reg) context.fs_base.get(),
             options(nostack, preserves_flags),
         );
     }
