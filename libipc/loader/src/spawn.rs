@@ -126,7 +126,7 @@ impl<'a> Spawn<'a> {
     }
 
     /// Grants a copy of a handle with at most these rights.
-    pub fn grant<T: Object>(&mut self, name: &str, handle: &Handle<T>, rights: Rights) {
+    pub fn grant<T: Object>(&mut self, name: &str, handle: &'a Handle<T>, rights: Rights) {
         self.grants.push(Grant {
             name: name.into(),
             kind: T::TYPE as u8,

@@ -17,7 +17,9 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// `InvalidName`, `Escapes`, `TooLarge`.
 pub fn names(path: &str) -> Result<Vec<&str>, Error> {
     if path.len() > MAX_PATH_BYTES {
-        return Err(Error::TooLarge { limit: MAX_PATH_BYTES as u64 });
+        return Err(Error::TooLarge {
+            limit: MAX_PATH_BYTES as u64,
+        });
     }
     let mut names = Vec::new();
     for name in path.split('/') {
@@ -26,7 +28,9 @@ pub fn names(path: &str) -> Result<Vec<&str>, Error> {
             ".." => {
                 names.pop().ok_or(Error::Escapes)?;
             }
-            _ if name.len() > MAX_NAME_BYTES || name.contains('\0') => return Err(Error::InvalidName),
+            _ if name.len() > MAX_NAME_BYTES || name.contains('\0') => {
+                return Err(Error::InvalidName);
+            }
             _ => names.push(name),
         }
     }
@@ -186,7 +190,11 @@ pub enum Error {
 #[protocol(name = "directory", version = 1)]
 pub trait Directory {
     /// Opens a file; answers a Connection that speaks `file`.
-    fn open(&mut self, path: String, options: OpenOptions) -> Result<(Handle<Connection>, Metadata), Error>;
+    fn open(
+        &mut self,
+        path: String,
+        options: OpenOptions,
+    ) -> Result<(Handle<Connection>, Metadata), Error>;
 
     /// Describes a name.
     #[idempotent]
@@ -198,7 +206,12 @@ pub trait Directory {
 
     /// Reads up to `length` (at most 3072) bytes of a file, with its metadata, without opening it.
     #[idempotent]
-    fn read(&mut self, path: String, offset: u64, length: u32) -> Result<(Vec<u8>, Metadata), Error>;
+    fn read(
+        &mut self,
+        path: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<(Vec<u8>, Metadata), Error>;
 
     /// Makes a directory; with `parents`, missing parents too, and it is no error if it exists.
     #[journaled]
@@ -214,7 +227,13 @@ pub trait Directory {
 
     /// Sets permissions, and owner and group where given.
     #[idempotent]
-    fn set_attributes(&mut self, path: String, mode: Option<u16>, owner: Option<(u32, u32)>, modified_ns: Option<i64>) -> Result<Metadata, Error>;
+    fn set_attributes(
+        &mut self,
+        path: String,
+        mode: Option<u16>,
+        owner: Option<(u32, u32)>,
+        modified_ns: Option<i64>,
+    ) -> Result<Metadata, Error>;
 
     /// Makes a view of the part below `root` with at most the caller's rights; answers a Connection that speaks `directory`.
     fn view(&mut self, root: String, access: Access) -> Result<Handle<Connection>, Error>;

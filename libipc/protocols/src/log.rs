@@ -98,7 +98,12 @@ pub trait Log {
 
     /// Adds a process's log ring. Only init and procd may. The ring is dropped when it is drained and `remove_source` was called.
     #[idempotent]
-    fn add_source(&mut self, service: String, pid: u32, ring: Handle<MemoryObject>) -> Result<(), Error>;
+    fn add_source(
+        &mut self,
+        service: String,
+        pid: u32,
+        ring: Handle<MemoryObject>,
+    ) -> Result<(), Error>;
 
     /// The process has ended: drain its ring a last time and forget it.
     #[idempotent]

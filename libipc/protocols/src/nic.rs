@@ -61,5 +61,11 @@ pub trait Nic {
     /// offset and length are in the pool. `pool` (`MAP`, contiguous) is the frames' memory. `doorbell` (`SIGNAL`) gets bit 0 when completions or frames came and the client sleeps.
     /// The client rings its Connection for requests when the driver sleeps. Outstanding buffers of an earlier driver are to be submitted again by the client.
     #[idempotent]
-    fn attach(&mut self, rings: Handle<MemoryObject>, depth: u16, pool: Handle<MemoryObject>, doorbell: Handle<Notification>) -> Result<(), Error>;
+    fn attach(
+        &mut self,
+        rings: Handle<MemoryObject>,
+        depth: u16,
+        pool: Handle<MemoryObject>,
+        doorbell: Handle<Notification>,
+    ) -> Result<(), Error>;
 }

@@ -237,7 +237,11 @@ pub trait Process {
     fn set_cwd(&mut self, cwd: String) -> Result<(), Error>;
 
     /// Makes a pipe of `capacity` bytes: the end to read, the end to write. With `capture`, it never blocks the writer: what does not fit is dropped and counted.
-    fn pipe(&mut self, capacity: u32, capture: bool) -> Result<(Handle<Connection>, Handle<Connection>), Error>;
+    fn pipe(
+        &mut self,
+        capacity: u32,
+        capture: bool,
+    ) -> Result<(Handle<Connection>, Handle<Connection>), Error>;
 
     /// Waits for a signal to the caller itself; `after` is the number of the last one it has. A program that never asks is ended by Interrupt and Terminate.
     #[idempotent]

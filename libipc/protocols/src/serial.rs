@@ -36,5 +36,9 @@ pub trait Serial {
     /// Attaches the byte rings: `memory` (`READ | WRITE | MAP`) holds an output ring (client to driver) at offset 0 and an input ring (driver to client) in its second half; `doorbell`
     /// (`SIGNAL`) is signalled with bit 0 when input came and bit 1 when output room came, each only if the client sleeps. The client rings its Connection when output came.
     #[idempotent]
-    fn attach(&mut self, memory: Handle<MemoryObject>, doorbell: Handle<Notification>) -> Result<(), Error>;
+    fn attach(
+        &mut self,
+        memory: Handle<MemoryObject>,
+        doorbell: Handle<Notification>,
+    ) -> Result<(), Error>;
 }

@@ -3,6 +3,8 @@
 //! `info!("link up at {speed} Mbit/s")`, or with named values `warn!("reset"; "device" => address, "took_ms" => took)`.
 
 pub mod ring;
+#[cfg(test)]
+mod tests;
 
 #[cfg(target_os = "none")]
 use crate::object::Mapping;

@@ -1,4 +1,4 @@
-//! Rings in shared memory, one producer and one consumer each: of descriptors (block, network, audio) and of bytes (serial lines, sockets, pipes).
+//! Rings of descriptors in shared memory, one producer and one consumer each (block, network, audio). Streams of bytes have [`byte_ring`](crate::byte_ring).
 //!
 //! Neither end believes the other. What is read from the memory is a claim until it was checked; a claim that can't be true is a [`RingFault`], which
 //! ends the use of that ring, never the process. A doorbell is due only when the other end sleeps: [`Doorbell::Due`].
@@ -8,18 +8,16 @@
 //! | 0 | magic (u32), version (u32), capacity (u32), zero (u32), incarnation (u64) | whoever owns the memory, before it is shared |
 //! | 64 | head: things ever put in (u32); 68: the producer sleeps (u32) | the producer (both ends clear the flag) |
 //! | 128 | tail: things ever taken out (u32); 132: the consumer sleeps (u32) | the consumer (both ends clear the flag) |
-//! | 192 | descriptors of 16 bytes, or bytes: `capacity` of them, a power of two | the producer |
+//! | 192 | descriptors of 16 bytes: `capacity` of them, a power of two | the producer |
 //!
 //! Indices run freely and wrap at 2³²; `head − tail` is what is in the ring. An end that is restarted goes on where its own index stands.
 
-mod bytes;
 mod descriptor;
 mod end;
 mod memory;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::{ByteConsumer, ByteProducer};
 pub use descriptor::{Consumer, Descriptor, Producer};
 pub use end::{Doorbell, RingFault};
 pub use memory::{RingMemory, RingPart};
@@ -34,11 +32,6 @@ pub const fn ring_bytes(depth: u16) -> usize {
     (HEADER_BYTES + depth as usize * DESCRIPTOR_BYTES).next_multiple_of(64)
 }
 
-/// Bytes of a byte ring that holds `capacity` bytes.
-pub const fn byte_ring_bytes(capacity: u32) -> usize {
-    HEADER_BYTES + capacity as usize
-}
-
 /// Makes a descriptor ring. Only its owner does, before anybody else uses it.
 ///
 /// # Errors
@@ -48,18 +41,5 @@ pub fn format_descriptors<M: RingMemory>(
     depth: u16,
     incarnation: u64,
 ) -> Result<(), RingFault> {
-    end::format(memory, u32::from(depth), DESCRIPTOR_BYTES, incarnation)
-}
-
-/// Makes a byte ring as large as a power of two fits the memory. Only its owner does, before anybody else uses it.
-///
-/// # Errors
-/// `BadHeader` if there is no room for a byte.
-pub fn format_bytes<M: RingMemory>(memory: &M, incarnation: u64) -> Result<(), RingFault> {
-    let room = memory.length().saturating_sub(HEADER_BYTES);
-    let capacity = room
-        .checked_ilog2()
-        .map(|bits| 1u32 << bits.min(30))
-        .ok_or(RingFault::BadHeader)?;
-    end::format(memory, capacity, 1, incarnation)
+    end::format(memory, u32::from(depth), incarnation)
 }

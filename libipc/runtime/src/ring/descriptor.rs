@@ -71,7 +71,7 @@ impl<M: RingMemory> Producer<M> {
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
         Ok(Self {
-            end: End::producer(memory, DESCRIPTOR_BYTES)?,
+            end: End::producer(memory)?,
             unseen: 0,
         })
     }
@@ -154,7 +154,7 @@ impl<M: RingMemory> Consumer<M> {
     /// `BadHeader`, `BadIndex`.
     pub fn attach(memory: M) -> Result<Self, RingFault> {
         Ok(Self {
-            end: End::consumer(memory, DESCRIPTOR_BYTES)?,
+            end: End::consumer(memory)?,
             held: 0,
         })
     }

@@ -1,7 +1,7 @@
-//! What both kinds of ring and both ends have in common: the header, the indices, and who has to ring whom.
+//! What both ends have in common: the header, the indices, and who has to ring whom.
 
-use super::HEADER_BYTES;
 use super::memory::RingMemory;
+use super::{DESCRIPTOR_BYTES, HEADER_BYTES};
 use core::fmt;
 use core::sync::atomic::Ordering;
 
@@ -76,10 +76,9 @@ pub enum Doorbell {
 pub(super) fn format<M: RingMemory>(
     memory: &M,
     capacity: u32,
-    unit: usize,
     incarnation: u64,
 ) -> Result<(), RingFault> {
-    if !fits(memory, capacity, unit) {
+    if !fits(memory, capacity) {
         return Err(RingFault::BadHeader);
     }
     memory.store(AT_MAGIC, 0, Ordering::Relaxed);
@@ -99,9 +98,9 @@ pub(super) fn format<M: RingMemory>(
     Ok(())
 }
 
-fn fits<M: RingMemory>(memory: &M, capacity: u32, unit: usize) -> bool {
+fn fits<M: RingMemory>(memory: &M, capacity: u32) -> bool {
     let bytes = (capacity as usize)
-        .checked_mul(unit)
+        .checked_mul(DESCRIPTOR_BYTES)
         .and_then(|bytes| bytes.checked_add(HEADER_BYTES));
     capacity.is_power_of_two()
         && capacity <= 1 << 30
@@ -129,20 +128,20 @@ pub(super) struct End<M> {
 }
 
 impl<M: RingMemory> End<M> {
-    pub fn producer(memory: M, unit: usize) -> Result<Self, RingFault> {
-        Self::attach(memory, unit, PRODUCER, CONSUMER)
+    pub fn producer(memory: M) -> Result<Self, RingFault> {
+        Self::attach(memory, PRODUCER, CONSUMER)
     }
 
-    pub fn consumer(memory: M, unit: usize) -> Result<Self, RingFault> {
-        Self::attach(memory, unit, CONSUMER, PRODUCER)
+    pub fn consumer(memory: M) -> Result<Self, RingFault> {
+        Self::attach(memory, CONSUMER, PRODUCER)
     }
 
-    fn attach(memory: M, unit: usize, ours: Line, theirs: Line) -> Result<Self, RingFault> {
+    fn attach(memory: M, ours: Line, theirs: Line) -> Result<Self, RingFault> {
         if memory.length() < HEADER_BYTES || memory.load(AT_MAGIC, Ordering::Acquire) != MAGIC {
             return Err(RingFault::BadHeader);
         }
         let capacity = memory.load(AT_CAPACITY, Ordering::Relaxed);
-        if memory.load(AT_VERSION, Ordering::Relaxed) != VERSION || !fits(&memory, capacity, unit) {
+        if memory.load(AT_VERSION, Ordering::Relaxed) != VERSION || !fits(&memory, capacity) {
             return Err(RingFault::BadHeader);
         }
         let own = memory.load(ours.index, Ordering::Acquire);
