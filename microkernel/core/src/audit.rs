@@ -17,6 +17,17 @@ use crate::object::quota::{Quota, Resource};
 use crate::object::thread::Thread;
 use crate::syscall::fault_handle;
 
+/// What a walk through the books comes across. The same caller or capsule may come more than once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Visit {
+    /// A counted owner of this object.
+    Owner(u64),
+    /// A thread or Call, whose message may hold handles.
+    Caller(u64),
+    /// A capsule, which may hold handles.
+    Capsule(u64),
+}
+
 /// What is wrong.
 pub type Violation = &'static str;
 
@@ -31,9 +42,23 @@ impl<M: Machine> Kernel<M> {
         self.shared().frames.free_count()
     }
 
+    /// Frames of the current thread's send page and receive page.
+    pub fn audit_pages(&self) -> Option<[u64; 2]> {
+        let name = self.current();
+        name.is_some().then(|| {
+            let record = &self.at(name).call;
+            [record.send_page.get(), record.receive_page.get()]
+        })
+    }
+
     /// Threads that are ready on this CPU.
     pub fn audit_ready(&self) -> u64 {
         self.ready.count()
+    }
+
+    /// Whether something is left to be taken apart, or posted and not served.
+    pub fn audit_has_work(&self) -> bool {
+        self.has_work() || !self.shared().cpu(self.cpu()).inbox.is_empty()
     }
 
     /// Objects that exist.
@@ -175,13 +200,16 @@ impl<M: Machine> Kernel<M> {
         0
     }
 
-    /// Walks everything that processes have: `owner` is told of every counted owner of an object, `wrong` of what is wrong.
-    pub fn audit_objects(&self, owner: &mut dyn FnMut(u64), wrong: &mut dyn FnMut(Violation)) {
+    /// Walks everything that processes have: `visit` is told of what it comes across, `wrong` of what is wrong.
+    pub fn audit_objects(&self, visit: &mut dyn FnMut(Visit), wrong: &mut dyn FnMut(Violation)) {
         let record = &self.shared().init;
         for held in record.held() {
-            count(held, owner);
+            count(held, visit);
         }
-        self.audit_capsule(self.at(record.capsule_name()), owner);
+        visit(Visit::Capsule(record.capsule_name().bits()));
+        for cpu in 0..self.shared().cpu_count() {
+            self.audit_inbox(cpu, visit);
+        }
         self.each_quota(&mut |quota| {
             for resource in Resource::ALL {
                 if quota.used(resource) > quota.limit(resource) {
@@ -192,7 +220,7 @@ impl<M: Machine> Kernel<M> {
         let mut threads = 0;
         self.each_process(&mut |name, process| {
             threads += u64::from(process.thread_count.get());
-            self.audit_process(name, process, owner, wrong);
+            self.audit_process(name, process, visit, wrong);
         });
         let mut charged = 0;
         self.each_quota(&mut |quota| charged += quota.used(Resource::Threads));
@@ -205,12 +233,12 @@ impl<M: Machine> Kernel<M> {
         &self,
         name: Name<Process>,
         process: &Process,
-        owner: &mut dyn FnMut(u64),
+        visit: &mut dyn FnMut(Visit),
         wrong: &mut dyn FnMut(Violation),
     ) {
         let connection = process.fault_connection.get();
         if connection.is_some() {
-            count(fault_handle(connection), owner);
+            count(fault_handle(connection), visit);
         }
         let mut free = 0;
         for index in 1..process.slots_made.get() {
@@ -218,19 +246,24 @@ impl<M: Machine> Kernel<M> {
             let bits = slot.meta.get();
             match Kind::from_number(meta::kind(bits)) {
                 None => free += 1,
-                Some(Kind::Reply) => self.audit_reply(process, index, slot.object.get(), wrong),
+                Some(Kind::Reply) => {
+                    visit(Visit::Caller(slot.object.get()));
+                    self.audit_reply(process, index, slot.object.get(), wrong);
+                }
                 Some(kind) => {
                     let held = Held {
                         name: Name::from_bits(slot.object.get()),
                         kind,
                         rights: meta::rights(bits),
                     };
-                    count(held, owner);
-                    if kind == Kind::Call {
-                        self.audit_transfers(held.name.cast(), owner);
-                    }
-                    if kind == Kind::Endpoint {
-                        self.audit_endpoint(self.at(held.name.cast()), wrong);
+                    count(held, visit);
+                    match kind {
+                        Kind::Call => visit(Visit::Caller(held.name.bits())),
+                        Kind::Capsule => visit(Visit::Capsule(held.name.bits())),
+                        Kind::Endpoint => {
+                            self.audit_endpoint(self.at(held.name.cast()), visit, wrong);
+                        }
+                        _ => {}
                     }
                 }
             }
@@ -246,9 +279,9 @@ impl<M: Machine> Kernel<M> {
             if thread.process.get() != name {
                 wrong("a thread is in another process's list");
             }
-            self.audit_transfers(thread_name.cast(), owner);
+            visit(Visit::Caller(thread_name.bits()));
             for place in thread.arguments.iter().chain(&thread.results) {
-                count_place(place, owner);
+                count_place(place, visit);
             }
             self.audit_thread(thread_name, thread, wrong);
             next = self.next_in(&process.threads, thread_name);
@@ -258,9 +291,24 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn audit_transfers(&self, name: Name<Caller>, owner: &mut dyn FnMut(u64)) {
-        for place in &self.at(name).call.transfers {
-            count_place(place, owner);
+    /// Tells of the handles in a caller's message.
+    pub fn audit_caller(&self, name: u64, visit: &mut dyn FnMut(Visit)) {
+        if name != 0 {
+            for place in &self.at(Name::<Caller>::from_bits(name)).call.transfers {
+                count_place(place, visit);
+            }
+        }
+    }
+
+    fn audit_inbox(&self, cpu: usize, visit: &mut dyn FnMut(Visit)) {
+        let mut at = self.shared().cpu(cpu).inbox.newest();
+        while at != 0 {
+            let header = &self.at(Name::<Any>::from_bits(at)).header;
+            let kind = header.kind.get();
+            if kind == Kind::Call as u32 || kind == Kind::Thread as u32 {
+                visit(Visit::Caller(at));
+            }
+            at = header.post_link.load(Ordering::Relaxed);
         }
     }
 
@@ -297,7 +345,12 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn audit_endpoint(&self, endpoint: &Endpoint, wrong: &mut dyn FnMut(Violation)) {
+    fn audit_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        visit: &mut dyn FnMut(Visit),
+        wrong: &mut dyn FnMut(Violation),
+    ) {
         let mut queued = 0;
         for (priority, list) in endpoint.calls.iter().enumerate() {
             let is_marked = endpoint.call_priorities.get() >> priority & 1 != 0;
@@ -307,6 +360,7 @@ impl<M: Machine> Kernel<M> {
             let mut next = list.first();
             while let Some(call) = next {
                 queued += 1;
+                visit(Visit::Caller(call.bits()));
                 if self.at(call).call.state() != CallState::Queued {
                     wrong("a call in a queue does not know it");
                 }
@@ -320,29 +374,35 @@ impl<M: Machine> Kernel<M> {
         if is_pending != (queued != 0) {
             wrong("an endpoint does not know whether calls are queued");
         }
-        if endpoint.pending.get() != 0 && !endpoint.receivers.is_empty() {
+        let is_served = endpoint
+            .receivers
+            .first()
+            .map(|receiver| self.at(receiver.cast::<Thread>()).process.get())
+            .is_some_and(|process| self.at(process).is_alive());
+        if endpoint.pending.get() != 0 && is_served {
             wrong("a receiver waits although something is pending");
         }
     }
 
     /// Tells of the handles in a capsule.
-    pub(crate) fn audit_capsule(&self, capsule: &Capsule, owner: &mut dyn FnMut(u64)) {
+    pub fn audit_capsule(&self, name: u64, visit: &mut dyn FnMut(Visit)) {
+        let capsule = self.at(Name::<Capsule>::from_bits(name));
         for index in 0..u64::from(capsule.slot_count.get()) {
             if let Some(place) = self.capsule_slot(capsule.slots.get(), index) {
-                count_place(place, owner);
+                count_place(place, visit);
             }
         }
     }
 }
 
-fn count_place(place: &Reference, owner: &mut dyn FnMut(u64)) {
+fn count_place(place: &Reference, visit: &mut dyn FnMut(Visit)) {
     if let Some(held) = place.get() {
-        count(held, owner);
+        count(held, visit);
     }
 }
 
-fn count(held: Held, owner: &mut dyn FnMut(u64)) {
+fn count(held: Held, visit: &mut dyn FnMut(Visit)) {
     if counts_as_owner(held.kind, held.rights) {
-        owner(held.name.bits());
+        visit(Visit::Owner(held.name.bits()));
     }
 }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "audit")]
-mod audit;
+pub mod audit;
 mod boot;
 mod handle;
 mod image;

@@ -43,11 +43,13 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Nothing.
-    pub const EMPTY: Self = Self {
-        name: Cell::new(0),
-        meta: Cell::new(0),
-    };
+    /// An empty place.
+    pub const fn empty() -> Self {
+        Self {
+            name: Cell::new(0),
+            meta: Cell::new(0),
+        }
+    }
 
     /// What is there.
     pub fn get(&self) -> Option<Held> {

@@ -191,11 +191,9 @@ impl<M: Machine> Kernel<M> {
             self.cancel_wait(receiver.cast(), Outcome::InvalidState);
             return true;
         }
-        for connection in [endpoint.closed.first(), endpoint.rung.first()] {
-            if let Some(connection) = connection {
-                self.unqueue_connection(connection);
-                return true;
-            }
+        if let Some(connection) = endpoint.closed.first().or(endpoint.rung.first()) {
+            self.unqueue_connection(connection);
+            return true;
         }
         self.pop_front(&endpoint.notified).is_some()
             || self.pop_front(&endpoint.completed).is_some()

@@ -44,6 +44,10 @@ impl<M: Machine> Kernel<M> {
                 return;
             };
             let name: Name<Thread> = first.cast();
+            if !self.at(self.at(name).process.get()).is_alive() {
+                // What is queued waits for the next receiver.
+                return;
+            }
             match self.next_wake(endpoint, name) {
                 Ok(false) => continue,
                 Ok(true) => {}

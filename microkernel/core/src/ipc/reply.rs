@@ -58,7 +58,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Moved handles of a message that nobody will get are closed all the same: the sender gave them away.
     fn discard_parcel(&self, process: &Process, parcel: &Parcel) {
-        let places = [const { crate::handle::Reference::EMPTY }; abi::message::MAX_HANDLES];
+        let places = [const { crate::handle::Reference::empty() }; abi::message::MAX_HANDLES];
         self.take_parcel(process, parcel, &places);
         self.drop_handles(&places);
     }

@@ -45,6 +45,12 @@ impl Inbox {
         Self(AtomicU64::new(0))
     }
 
+    /// The newest post.
+    #[cfg(feature = "audit")]
+    pub fn newest(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing is in it.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -25,6 +25,11 @@ impl<M: Machine> Kernel<M> {
         let thread = self.at(name);
         thread.waits_on.set(0);
         thread.since.set(self.machine().ticks());
+        if !self.at(thread.process.get()).is_alive() {
+            // It is ended with its process.
+            thread.set_state(ThreadState::Created);
+            return;
+        }
         if thread.is_suspended.get() != 0 {
             thread.set_state(ThreadState::Suspended);
             return;
@@ -147,8 +152,12 @@ impl<M: Machine> Kernel<M> {
             self.stop_current();
             self.enqueue(current, End::Front);
         }
-        if let Some(next) = self.dequeue_next() {
-            self.switch_to(next);
+        while let Some(next) = self.dequeue_next() {
+            // A thread of a process that has been condemned runs no more; it is ended with the process.
+            if self.at(self.at(next).process.get()).is_alive() {
+                self.switch_to(next);
+                return;
+            }
         }
     }
 

@@ -38,12 +38,17 @@ const PAGES: u64 = 0x1000_0000;
 impl World {
     /// A process with one started thread, and init's handles of both.
     pub fn make_process(&mut self, place: Place, faults: Handle) -> Client {
+        self.make_process_under(boot::ROOT_QUOTA, place, faults)
+    }
+
+    /// The same, paid for by another quota.
+    pub fn make_process_under(&mut self, quota: Handle, place: Place, faults: Handle) -> Client {
         let init = Self::INIT;
         let process = self
             .must(
                 init,
                 Request::new(Operation::ProcessCreate)
-                    .a(boot::ROOT_QUOTA)
+                    .a(quota)
                     .b(faults)
                     .words(&[63]),
             )

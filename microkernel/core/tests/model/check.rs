@@ -1,6 +1,8 @@
 //! What must hold after every step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use kernel_core::audit::Visit;
 
 use super::world::World;
 
@@ -28,13 +30,29 @@ impl World {
             }
         }
         let mut owners: HashMap<u64, u32> = HashMap::new();
+        let mut holders = HashSet::new();
         let mut problem = None;
-        self.kernels[0].audit_objects(
-            &mut |name| {
+        let kernel = &self.kernels[0];
+        let mut count = |visit| {
+            if let Visit::Owner(name) = visit {
                 *owners.entry(name).or_default() += 1;
-            },
-            &mut |violation| problem = Some(violation),
-        );
+            } else {
+                holders.insert(visit);
+            }
+        };
+        kernel.audit_objects(&mut count, &mut |violation| problem = Some(violation));
+        for holder in holders.clone() {
+            let mut count = |visit| {
+                if let Visit::Owner(name) = visit {
+                    *owners.entry(name).or_default() += 1;
+                }
+            };
+            match holder {
+                Visit::Caller(name) => kernel.audit_caller(name, &mut count),
+                Visit::Capsule(name) => kernel.audit_capsule(name, &mut count),
+                Visit::Owner(_) => {}
+            }
+        }
         if let Some(violation) = problem {
             panic!("{violation}");
         }

@@ -10,4 +10,4 @@ mod world;
 #[allow(unused_imports, reason = "as above")]
 pub use cast::{Client, Place, Server};
 #[allow(unused_imports, reason = "as above")]
-pub use world::{Actor, Reply, Request, World};
+pub use world::{Actor, Reply, Request, World, sent};

@@ -33,6 +33,18 @@ pub struct Request {
     pub words: [u64; 8],
     pub length: usize,
     pub handles: usize,
+    /// Descriptors of handles, for the transfer area.
+    pub transfers: [u64; 4],
+    /// What every word of the send page before that is set to, for long messages.
+    pub filling: u64,
+}
+
+/// Word of the transfer area's first descriptor.
+const TRANSFERS: usize = abi::message::TRANSFER_OFFSET / 8;
+
+/// A descriptor of a handle to be sent.
+pub fn sent(handle: Handle, rights: abi::Rights, mode: abi::message::TransferMode) -> u64 {
+    u64::from(handle.0) | u64::from(rights.bits()) << 32 | (mode as u64) << 48
 }
 
 impl Request {
@@ -46,6 +58,8 @@ impl Request {
             words: [0; 8],
             length: 0,
             handles: 0,
+            transfers: [0; 4],
+            filling: 0,
         }
     }
     pub fn a(self, a: Handle) -> Self {
@@ -64,6 +78,14 @@ impl Request {
         self.words[..words.len()].copy_from_slice(words);
         self
     }
+    pub fn with_handles(mut self, descriptors: &[u64]) -> Self {
+        self.handles = descriptors.len();
+        self.transfers[..descriptors.len()].copy_from_slice(descriptors);
+        self
+    }
+    pub fn filling(self, filling: u64) -> Self {
+        Self { filling, ..self }
+    }
     pub fn message(self, length: usize, handles: usize) -> Self {
         Self {
             length,
@@ -81,6 +103,10 @@ pub struct Reply {
     pub handles: u64,
     pub argument: u64,
     pub words: [u64; 8],
+    /// Descriptors in the receive page.
+    pub transfers: [u64; 4],
+    /// First and last word of a long message.
+    pub ends: [u64; 2],
 }
 
 impl Reply {
@@ -127,6 +153,9 @@ enum CpuState {
     Idle,
     Poll,
 }
+
+/// How long init stays parked.
+const PARKED: u64 = 1 << 40;
 
 /// Where the first actor begins; others follow at this distance.
 const ENTRY: u64 = 0x40_0000;
@@ -314,7 +343,12 @@ impl World {
         };
         if matches!(self.roles[role].play, Play::Waiting) {
             self.roles[role].play = Play::Resting;
+            let page = self.kernels[cpu].audit_pages().map_or(0, |[_, page]| page);
+            let page = self.bus.words(Frame::new(page));
+            let length = abi::MessageInfo(context.info.get() as u32).length();
             self.roles[role].answer = Some(Reply {
+                transfers: [0, 1, 2, 3].map(|index| page[TRANSFERS + index].get()),
+                ends: [page[0].get(), page[(length.clamp(8, 4096) - 8) / 8].get()],
                 info: abi::MessageInfo(context.info.get() as u32),
                 upper: (context.info.get() >> 32) as u32,
                 handles: context.handles.get(),
@@ -360,10 +394,10 @@ impl World {
             if self.states[cpu] == CpuState::Poll {
                 moves.push((cpu, Move::Resume));
             }
-            if let Some(role) = self.role_on(cpu) {
-                if matches!(self.roles[role].play, Play::Ordered(_)) {
-                    moves.push((cpu, Move::Run(role)));
-                }
+            if let Some(role) = self.role_on(cpu)
+                && matches!(self.roles[role].play, Play::Ordered(_))
+            {
+                moves.push((cpu, Move::Run(role)));
             }
         }
         moves
@@ -417,6 +451,19 @@ impl World {
             place.set(word);
         }
         context.entered.set(UserContext::BY_SYSCALL);
+        if let Some([page, _]) = self.kernels[cpu].audit_pages() {
+            let page = self.bus.words(Frame::new(page));
+            if request.length > 64 {
+                page[..request.length.min(4096).div_ceil(8)]
+                    .iter()
+                    .for_each(|word| word.set(request.filling));
+            }
+            if request.handles > 0 {
+                for (index, transfer) in request.transfers.iter().enumerate() {
+                    page[TRANSFERS + index].set(*transfer);
+                }
+            }
+        }
         state_of(self.kernels[cpu].syscall())
     }
 
@@ -451,7 +498,10 @@ impl World {
                 assert!(budget > 0, "the world does not settle");
             }
             if !self.yield_for_others() {
-                return;
+                if !self.kernels.iter().any(|kernel| kernel.audit_has_work()) {
+                    return;
+                }
+                self.advance(100_001);
             }
             budget -= 1;
             assert!(budget > 0, "the world does not settle");
@@ -483,6 +533,37 @@ impl World {
     /// Moves the clock on.
     pub fn advance(&mut self, nanoseconds: u64) {
         self.bus.now.set(self.bus.now.get() + nanoseconds);
+    }
+
+    /// init waits out of the way, so that others run on its CPU.
+    pub fn park_init(&mut self, notification: Handle) {
+        let deadline = self.bus.now.get() + PARKED;
+        self.order(
+            Self::INIT,
+            Request::new(Operation::NotificationWait)
+                .a(notification)
+                .argument(deadline)
+                .words(&[1]),
+        );
+        while !self.waits(Self::INIT) {
+            assert!(self.step());
+        }
+    }
+
+    /// init comes back.
+    pub fn wake_init(&mut self) {
+        self.advance(PARKED);
+        for _ in 0..20_000 {
+            if self.answer(Self::INIT).is_some() {
+                return;
+            }
+            assert!(self.step(), "init does not come back");
+        }
+        panic!("init does not come back");
+    }
+
+    pub fn waits(&self, actor: Actor) -> bool {
+        matches!(self.roles[actor.0].play, Play::Waiting)
     }
 
     /// Makes a system call for an actor and steps until it has an answer.
