@@ -8,4 +8,9 @@
 extern crate alloc;
 
 pub mod backoff;
+pub mod lines;
+pub mod mode;
+pub mod placement;
 pub mod supervisor;
+pub mod watchdog;
+pub mod windows;

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub mod graph;
+pub mod render;
 #[cfg(any(test, feature = "text"))]
 pub mod text;
 
@@ -219,8 +220,6 @@ pub enum Grant {
     Machine,
     /// Acting for users, without a parent process.
     Sessions,
-    /// The BootInfo page.
-    BootInfo,
 }
 
 impl Manifest {

@@ -163,6 +163,7 @@ pub trait Services {
     fn connect(&mut self, name: String, protocol: String) -> Result<Handle<Connection>, Error>;
 
     /// Kills a service now or at a point; it is restarted as after any death. Answers when the order is placed.
+    #[deferred]
     fn kill(&mut self, name: String, when: When) -> Result<(), Error>;
 
     /// The manifest as text.

@@ -8,7 +8,7 @@ use crate::handle::Handle;
 use crate::incoming::IncomingCall;
 use crate::message::Words;
 use crate::object;
-use crate::sys::{self, Registers, operate};
+use crate::sys::{self, Registers};
 use crate::time::Instant;
 use abi::layout::NEVER;
 use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES};
@@ -83,10 +83,7 @@ impl Endpoint {
     /// # Errors
     /// The quota's.
     pub fn create() -> Result<Self, SysError> {
-        let made = operate(Operation::EndpointCreate, sys::Arguments::default())?;
-        Ok(Self::from_handle(Handle::from_raw(abi::Handle(
-            made.rdi as u32,
-        ))))
+        Handle::<object::Endpoint>::create().map(Self::from_handle)
     }
 
     /// Receives on an endpoint that somebody else owns. If another process receives on it, [`Wake::Failed`] says `Busy`.

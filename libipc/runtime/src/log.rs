@@ -46,8 +46,8 @@ impl Level {
 static LOG: Lock<Option<Writer>> = Lock::new(None);
 
 #[cfg(target_os = "none")]
-/// Starts logging into a ring. Called at process start.
-pub(crate) fn start(memory: Mapping) {
+/// Starts logging into a ring. Called at process start; init, which nobody gives a ring, calls it with one of its own.
+pub fn start(memory: Mapping) {
     *LOG.lock() = Writer::new(memory);
 }
 

@@ -210,13 +210,21 @@ impl Reader {
     /// # Errors
     /// `BadRing` if what is there is no record.
     pub fn peek(&self) -> Result<Option<(Record, u64)>, BadRing> {
+        self.peek_at(self.tail)
+    }
+
+    /// As [`peek`](Self::peek), at a position behind records that were looked at and not accepted.
+    ///
+    /// # Errors
+    /// `BadRing` if what is there is no record.
+    pub fn peek_at(&self, position: u64) -> Result<Option<(Record, u64)>, BadRing> {
         let head = self
             .memory
             .word(HEAD)
             .ok_or(BadRing)?
             .load(Ordering::Acquire);
         let available = head
-            .checked_sub(self.tail)
+            .checked_sub(position)
             .filter(|available| *available <= self.capacity)
             .ok_or(BadRing)?;
         if available == 0 {
@@ -226,7 +234,7 @@ impl Reader {
             return Err(BadRing);
         }
         let mut header = [0; HEADER_BYTES];
-        self.copy_out(self.tail, &mut header);
+        self.copy_out(position, &mut header);
         let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
         let text_length = usize::from(u16::from_le_bytes([header[6], header[7]]));
         let limit = HEADER_BYTES + MAX_RECORD_BYTES.next_multiple_of(8) + 8;
@@ -238,7 +246,7 @@ impl Reader {
             return Err(BadRing);
         }
         let mut body = vec![0; length - HEADER_BYTES];
-        self.copy_out(self.tail + HEADER_BYTES as u64, &mut body);
+        self.copy_out(position + HEADER_BYTES as u64, &mut body);
         let (text, values) = body.split_at(text_length);
         let mut time = [0; 8];
         time.copy_from_slice(&header[8..16]);
@@ -248,7 +256,7 @@ impl Reader {
             text: String::from_utf8_lossy(text).into_owned(),
             values: parse_values(values, header[5]),
         };
-        Ok(Some((record, self.tail + length as u64)))
+        Ok(Some((record, position + length as u64)))
     }
 
     /// Gives the room of everything before `position` (from [`peek`](Self::peek)) back to the writer.

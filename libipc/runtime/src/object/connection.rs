@@ -5,7 +5,7 @@ use crate::badge::Badge;
 use crate::endpoint::Minted;
 use crate::error::SysError;
 use crate::handle::Handle;
-use crate::sys::operate;
+use crate::sys::{Arguments, operate};
 use abi::Operation;
 
 /// A Connection to a service that init gave us at start.
@@ -43,6 +43,15 @@ pub struct EndpointFigures {
 }
 
 impl Handle<Endpoint> {
+    /// Makes an endpoint, for this process or another to receive on.
+    ///
+    /// # Errors
+    /// The quota's.
+    pub fn create() -> Result<Self, SysError> {
+        let made = operate(Operation::EndpointCreate, Arguments::default())?;
+        Ok(Self::from_raw(abi::Handle(made.rdi as u32)))
+    }
+
     /// Mints a Connection.
     ///
     /// # Errors

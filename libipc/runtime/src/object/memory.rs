@@ -97,6 +97,27 @@ impl Handle<MemoryObject> {
         })
     }
 
+    /// The bytes that the boot loader filled: the boot image, firmware tables. Nobody can write them, so they can be borrowed; they stay mapped until
+    /// the process ends.
+    ///
+    /// # Errors
+    /// `Unsupported` for memory of another kind; as [`figures`](Self::figures) and [`map`](Self::map).
+    pub fn boot_bytes(&self) -> Result<&'static [u8], SysError> {
+        let words = operate(Operation::MemoryInfo, self.arguments())?
+            .words
+            .to_words();
+        let (length, kind) = (words[0], words[2]);
+        if kind != MemoryKind::Boot as u64 {
+            return Err(SysError(Outcome::Unsupported));
+        }
+        let length = usize::try_from(length).map_err(|_| SysError(Outcome::BadArgument))?;
+        let bytes = self.map(0, length, Protection::Read)?.leak();
+        // SAFETY: the mapping was just made, is readable, and is never undone. The kernel gives no handle with `WRITE` to memory of this kind, so the
+        // bytes never change.
+        let bytes: &'static [u8] = unsafe { bytes.as_ref() };
+        Ok(&bytes[..length])
+    }
+
     /// Maps a range into this process, at an address that the runtime chooses. `offset` is page-aligned; the length is rounded up to pages.
     ///
     /// # Errors
