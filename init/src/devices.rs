@@ -8,9 +8,7 @@ use alloc::vec::Vec;
 use init::supervisor::{Event, ServiceId, State};
 use init::windows;
 use libipc::object::{LineMode, MessageInterrupt};
-use libipc::{
-    Deadline, Failure, Handle, Interrupt, IoSpace, MemoryObject, Pending, SysError,
-};
+use libipc::{Deadline, Failure, Handle, Interrupt, IoSpace, MemoryObject, Pending, SysError};
 use protocols::pci::{self, Function, MAX_DRIVER_INTERRUPTS};
 
 use crate::calls::Purpose;
@@ -141,12 +139,17 @@ impl Init {
                     .iter()
                     .any(|device| device.function.address == function.address)
             };
-            let function = self.devices.functions.iter().filter(is_free).find(|function| {
-                let class = (function.class.0, function.class.1);
-                wanted
-                    .iter()
-                    .any(|wanted| wanted.matches(function.vendor, function.device, class))
-            });
+            let function = self
+                .devices
+                .functions
+                .iter()
+                .filter(is_free)
+                .find(|function| {
+                    let class = (function.class.0, function.class.1);
+                    wanted
+                        .iter()
+                        .any(|wanted| wanted.matches(function.vendor, function.device, class))
+                });
             match function.cloned() {
                 Some(function) => self.claim(id, function),
                 None => {
@@ -182,9 +185,7 @@ impl Init {
         let bars = windows::of_driver(&function);
         let bars = bars
             .into_iter()
-            .map(|(index, pages)| {
-                Ok((index, memory(&self.hardware, pages.base, pages.length)?))
-            })
+            .map(|(index, pages)| Ok((index, memory(&self.hardware, pages.base, pages.length)?)))
             .collect::<Result<_, SysError>>()?;
         let table = match windows::table(&function) {
             Some(pages) => memory(&self.hardware, pages.base, pages.length)?,

@@ -69,10 +69,7 @@ impl Init {
         let devices = &self.devices;
         let service = &self.services[id.0];
         let manifest = &service.manifest;
-        let estate = service
-            .estate
-            .as_ref()
-            .ok_or("it has nothing to live on")?;
+        let estate = service.estate.as_ref().ok_or("it has nothing to live on")?;
         let faults = self.minter.mint(fault_badge(id, generation));
         let faults = faults.map_err(text_of)?.client;
         ring::clear_last_words(&service.ring.mapping);
@@ -128,7 +125,10 @@ impl Init {
         let handles = u64::from(quota.handles);
         let quota = self.root.split(frames, handles, u64::from(quota.threads));
         let quota = quota.map_err(|error| format!("no quota: {error}"))?;
-        let spawn = manifest.grants.contains(&Grant::Spawn).then(|| self.share());
+        let spawn = manifest
+            .grants
+            .contains(&Grant::Spawn)
+            .then(|| self.share());
         let spawn = spawn
             .transpose()
             .map_err(|error| format!("no quota for its processes: {error}"))?;

@@ -198,7 +198,9 @@ impl Init {
                     reply.err(Error::StartFailed { reason });
                 }
                 (Goal::Stopped, Doing::Running) => {
-                    reply.err(Error::InvalidState { state: status.state });
+                    reply.err(Error::InvalidState {
+                        state: status.state,
+                    });
                 }
                 _ => self.services[id.0].waiting.push(Waiting { goal, reply }),
             }

@@ -8,8 +8,8 @@ use init::watchdog::Asked;
 use init_manifest::Manifest;
 use libipc::object::{Capsule, Endpoint};
 use libipc::{
-    Badge, CallId, Connection, Handle, Interrupt, IoPorts, MemoryObject, Process, Quota, RawReply, Reply,
-    SysError, Thread,
+    Badge, CallId, Connection, Handle, Interrupt, IoPorts, MemoryObject, Process, Quota, RawReply,
+    Reply, SysError, Thread,
 };
 use protocols::client::{Client, Grants};
 use protocols::services::{Error, Status};
@@ -168,7 +168,10 @@ pub fn fault_badge(id: ServiceId, generation: u64) -> Badge {
 }
 
 /// Whose fault Connection it is. An incarnation that is not the present one is no longer of interest.
-pub fn of_fault_badge(badge: Badge, generation_of: impl Fn(ServiceId) -> Option<u64>) -> Option<ServiceId> {
+pub fn of_fault_badge(
+    badge: Badge,
+    generation_of: impl Fn(ServiceId) -> Option<u64>,
+) -> Option<ServiceId> {
     let number = badge.number();
     let id = ServiceId((number & u64::from(u32::MAX)) as usize);
     let is_present = generation_of(id)? & GENERATION_MASK == number >> GENERATION_SHIFT;

@@ -264,8 +264,12 @@ impl Init {
     fn changed(&mut self, id: ServiceId) {
         let name = self.services[id.0].manifest.name.clone();
         let record = self.supervisor.record(id);
-        let (state, generation, took, restarts) =
-            (record.state, record.generation, record.took, record.restarts);
+        let (state, generation, took, restarts) = (
+            record.state,
+            record.generation,
+            record.took,
+            record.restarts,
+        );
         match state {
             State::Running if generation > 1 => {
                 let (ms, us) = (took / 1_000_000, took / 1_000 % 1_000);
