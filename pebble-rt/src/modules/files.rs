@@ -44,6 +44,8 @@ pub mod errno {
     pub const IO: i32 = 5;
     /// Would have to wait.
     pub const AGAIN: i32 = 11;
+    /// Not enough memory.
+    pub const NOMEM: i32 = 12;
     /// In use.
     pub const BUSY: i32 = 16;
     /// Exists already.
