@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use num_traits::{FromPrimitive, ToPrimitive};
 
 use crate::error::{ErrorClass, NativeError};
-use crate::native::{BlockReason, NativeContext, NativeFunction, NativeResult};
+use crate::native::{ANY_NUMBER, BlockReason, NativeContext, NativeFunction, NativeResult};
 use crate::system::{Answer, Data, Started};
 use crate::value::{BigInt, TextError, Value, parse_float, parse_integer, quoted_text, text_of};
 use crate::vm::Core;
@@ -16,16 +16,15 @@ use crate::vm::Core;
 pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("len", 1, 1, |cx, args| cx.core.length(&args[0])).takes_iterators(),
     NativeFunction::new("append", 2, 2, append),
-    NativeFunction::new("range", 1, 3, |cx, args| cx.core.range(args)),
-    NativeFunction::new("str", 0, 1, str_builtin).takes_iterators(),
-    NativeFunction::new("int", 1, 2, int)
-        .takes_iterators()
-        .with_parameters(&["value", "base"]),
+    NativeFunction::new("range", 0, ANY_NUMBER, |cx, args| cx.core.range(args)),
+    NativeFunction::new("str", 1, 1, str_builtin).takes_iterators(),
+    NativeFunction::new("int", 1, 1, int).takes_iterators(),
     NativeFunction::new("float", 1, 1, float).takes_iterators(),
     NativeFunction::new("bool", 0, 1, bool_builtin).takes_iterators(),
     NativeFunction::new("keys", 1, 1, keys),
     NativeFunction::new("argv", 1, 1, argv),
     NativeFunction::new("input", 0, 1, input),
+    NativeFunction::new("repr", 1, 1, quoted).takes_iterators(),
     NativeFunction::new("#text", 1, 1, str_builtin).takes_iterators(),
     NativeFunction::new("#quoted", 1, 1, quoted).takes_iterators(),
 ];
@@ -131,14 +130,11 @@ fn str_builtin(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 fn quoted(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    let text = quoted_text(cx.heap(), &args[0]).map_err(|error| match error {
-        TextError::OutOfMemory => NativeError::from(crate::heap::OutOfMemory),
-        TextError::NeedsMethod => NativeError::NeedsMethod {
-            index: 0,
-            want: crate::error::Want::Quoted,
-        },
-    })?;
-    Ok(cx.heap().owned_string(text)?)
+    match quoted_text(cx.heap(), &args[0]) {
+        Ok(text) => Ok(cx.heap().owned_string(text)?),
+        Err(TextError::OutOfMemory) => Err(crate::heap::OutOfMemory.into()),
+        Err(TextError::NeedsMethod) => Err(cx.core.wanted_call(crate::error::Want::Quoted, &args[0])),
+    }
 }
 
 fn unparsed(name: &str, text: &str) -> NativeError {
@@ -147,9 +143,6 @@ fn unparsed(name: &str, text: &str) -> NativeError {
 }
 
 fn int(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    if let Some(base) = args.get(1).filter(|base| !base.is_undefined()) {
-        return int_of_base(cx, &args[0], base);
-    }
     match &args[0] {
         Value::Int(_) | Value::Bool(_) | Value::Big(_) => Ok(args[0].clone()),
         Value::Float(number) => match number.to_i64() {
@@ -170,27 +163,6 @@ fn int(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         _ => Err(NativeError::type_error(
             "int() expects a string, integer, or float",
         )),
-    }
-}
-
-fn int_of_base(cx: &mut NativeContext<'_>, value: &Value, base: &Value) -> NativeResult {
-    let (Value::Str(text), Value::Int(base @ 2..=36)) = (value, base) else {
-        return Err(NativeError::type_error(
-            "int() expects a string and a base from 2 to 36",
-        ));
-    };
-    let words = text.as_str().len() / 16;
-    cx.charge(1 + words.saturating_mul(words) / 16)?;
-    let trimmed = text.as_str().trim().to_ascii_lowercase();
-    let digits = match base {
-        16 => trimmed.strip_prefix("0x").unwrap_or(&trimmed),
-        8 => trimmed.strip_prefix("0o").unwrap_or(&trimmed),
-        2 => trimmed.strip_prefix("0b").unwrap_or(&trimmed),
-        _ => &trimmed,
-    };
-    match BigInt::parse_bytes(digits.as_bytes(), *base as u32) {
-        Some(number) => Ok(cx.heap().integer(number)?),
-        None => Err(unparsed("int", text.as_str())),
     }
 }
 

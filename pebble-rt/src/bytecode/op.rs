@@ -76,7 +76,8 @@ ops! {
     LoadChecked,
     /// `r[a]` = what chain `d` finds
     LoadChain,
-    /// Like `LoadChain` for the callee of a call: unset if there is no variable of the name
+    /// Like `LoadChain` for the callee of a call: unset if there is no variable of the name; if `b` is 1, and no function or
+    /// builtin either
     LoadCallee,
     /// Puts `r[a]` into a new cell
     MakeCell,

@@ -87,7 +87,7 @@ impl Compiler<'_> {
                 let index = self.name(name);
                 let chain = self.chain(index, steps);
                 let (binding, body) = (self.new_label(), self.new_label());
-                self.emit(Op::LoadCallee, filter, 0, 0, chain);
+                self.emit(Op::LoadCallee, filter, 1, 0, chain);
                 self.emit_jump(Op::JumpNotErrorClass, filter, 0, 0, binding);
                 self.emit_jump(Op::ErrorMismatch, error, filter, 0, next);
                 self.emit_jump(Op::Jump, 0, 0, 0, body);

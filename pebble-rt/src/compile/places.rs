@@ -27,8 +27,14 @@ impl Compiler<'_> {
                 let name = self.name(name);
                 Root::Attr(object, name)
             }
-            ExprKind::Call { callee, arguments } if indexes.is_empty() => {
-                return self.nested_append(callee, arguments, name);
+            ExprKind::Call { callee, arguments } => {
+                if let Some(place) = self.place_of_call(callee, arguments, name)? {
+                    return self.extend_place(place, &indexes).map(Some);
+                }
+                if indexes.is_empty() {
+                    return Ok(None);
+                }
+                Root::Local(self.value_to_temporary(root)?)
             }
             _ if indexes.is_empty() => return Ok(None),
             _ => Root::Local(self.value_to_temporary(root)?),
@@ -51,41 +57,59 @@ impl Compiler<'_> {
         }
     }
 
-    /// `append(x, 1)` denotes `x` itself, so `append(append(x, 1), 2)` changes `x` twice (10.3).
-    fn nested_append(
-        &mut self,
-        callee: &Expr,
-        arguments: &[Argument],
-        name: NameIndex,
-    ) -> Result<Option<i32>> {
-        let is_append = matches!(&callee.kind, ExprKind::Name(name) if name == "append")
-            && self.is_builtin("append");
-        let [Argument::Positional(list), Argument::Positional(item)] = arguments else {
+    /// The place that a call denotes: `append(x, 1)` is `x` itself, so `append(append(x, 1), 2)` changes `x` twice
+    /// (10.3), and `d.setdefault(k, v)` is `d[k]`.
+    fn place_of_call(&mut self, callee: &Expr, arguments: &[Argument], name: NameIndex) -> Result<Option<i32>> {
+        let [Argument::Positional(first), Argument::Positional(second)] = arguments else {
             return Ok(None);
         };
-        if !is_append {
-            return Ok(None);
+        match &callee.kind {
+            ExprKind::Name(function) if function == "append" && self.is_builtin("append") => {
+                let append = self.name("append");
+                let Some(place) = self.place(first, append)? else {
+                    return Ok(None);
+                };
+                let mark = self.mark();
+                let item = self.value(second)?;
+                let taken = u8::from(self.is_temporary(item));
+                self.emit(Op::PlaceAppend, crate::bytecode::NOWHERE, item, taken, place);
+                self.release_to(mark);
+                let again = Place { name, ..self.function().proto.places[place as usize].clone() };
+                Ok(Some(self.add_place(again)))
+            }
+            ExprKind::Attribute { object, name: method } if method == "setdefault" => {
+                let method = self.name(method);
+                let Some(place) = self.place(object, method)? else {
+                    return Ok(None);
+                };
+                let key = self.value_to_temporary(first)?;
+                let mark = self.mark();
+                let base = self.temporary()?;
+                let copy = self.temporary()?;
+                self.emit(Op::Move, copy, key, 0, 0);
+                self.value_to_temporary(second)?;
+                self.emit(Op::PlaceMethod, crate::bytecode::NOWHERE, base, 2, place);
+                self.release_to(mark);
+                let dict = self.function().proto.places[place as usize].clone();
+                Ok(Some(self.add_place(Place { name, keys: dict.keys + 1, ..dict })))
+            }
+            _ => Ok(None),
         }
-        let append = self.name("append");
-        let Some(place) = self.place(list, append)? else {
-            return Ok(None);
-        };
-        let mark = self.mark();
-        let item = self.value(item)?;
-        let taken = u8::from(self.is_temporary(item));
-        self.emit(
-            Op::PlaceAppend,
-            crate::bytecode::NOWHERE,
-            item,
-            taken,
-            place,
-        );
-        self.release_to(mark);
-        let again = Place {
-            name,
-            ..self.function().proto.places[place as usize].clone()
-        };
-        Ok(Some(self.add_place(again)))
+    }
+
+    /// The place at some indexes of another place, whose keys are in the registers just below.
+    fn extend_place(&mut self, place: i32, indexes: &[&Expr]) -> Result<i32> {
+        if indexes.is_empty() {
+            return Ok(place);
+        }
+        let whole = self.function().proto.places[place as usize].clone();
+        self.emit(Op::Clear, whole.scratch, 0, 0, 0);
+        self.release_to(whole.first_key + whole.keys);
+        for index in indexes {
+            self.value_to_temporary(index)?;
+        }
+        let keys = whole.keys + indexes.len() as u8;
+        Ok(self.add_place(Place { keys, ..whole }))
     }
 
     fn place_at(&mut self, root: Root, indexes: &[&Expr], name: NameIndex) -> Result<i32> {

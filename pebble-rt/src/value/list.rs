@@ -241,6 +241,15 @@ impl TupleObj {
     }
 }
 
+/// The tuple behind `shared`, to change a list or dict inside one of its elements.
+pub fn tuple_for_change(shared: &mut Rc<TupleObj>) -> Result<&mut [Value], OutOfMemory> {
+    if Rc::get_mut(shared).is_none() {
+        let items = shared.items.clone();
+        *shared = Rc::new(TupleObj::from_vec(&shared.heap, items)?);
+    }
+    Rc::get_mut(shared).map(|tuple| &mut tuple.items[..]).ok_or(OutOfMemory)
+}
+
 impl Drop for TupleObj {
     fn drop(&mut self) {
         self.heap

@@ -18,7 +18,7 @@ use alloc::rc::Rc;
 pub use bytes::BytesObj;
 pub use compare::{Equality, Unordered, equal, hash_key, key_equal, less, number_order, order};
 pub use dict::{DictObj, KeyError, SetObj, dict_for_change, set_for_change};
-pub use list::{ListObj, TupleObj, list_for_change};
+pub use list::{ListObj, TupleObj, list_for_change, tuple_for_change};
 pub use number::{BigObj, float_text, parse_float, parse_integer, write_float};
 pub use object::{
     BoundMethod, CellObj, Class, Foreign, Function, Generator, GeneratorState, Instance, Iter,

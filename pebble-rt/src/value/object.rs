@@ -273,12 +273,17 @@ impl Class {
 
     /// Sets an attribute of this class.
     pub fn set_attribute(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
-        let before = match self.attributes.borrow_mut().get_mut(&name) {
-            Some(slot) => core::mem::replace(slot, value),
-            None => return self.add_attribute(name, value),
+        let replaced = match self.attributes.borrow_mut().get_mut(&name) {
+            Some(slot) => Ok(core::mem::replace(slot, value)),
+            None => Err(value),
         };
-        drop(before);
-        Ok(())
+        match replaced {
+            Ok(before) => {
+                drop(before);
+                Ok(())
+            }
+            Err(value) => self.add_attribute(name, value),
+        }
     }
 
     #[inline(never)]

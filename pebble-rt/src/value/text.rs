@@ -239,10 +239,10 @@ fn push_items<'a>(pending: &mut Vec<Pending>, items: impl DoubleEndedIterator<It
 
 /// A string as it would stand in a program.
 fn quote(text: &str) -> String {
-    let mark = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
+    let mark = if text.contains('"') && !text.contains('\'') {
         '\''
+    } else {
+        '"'
     };
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push(mark);

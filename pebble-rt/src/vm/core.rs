@@ -51,6 +51,10 @@ pub struct Core {
     pub(crate) pins: Vec<Value>,
     /// Where output went before the imports that run now.
     pub(crate) muted: Vec<OutputTarget>,
+    /// Whether the last fault was an error that has found its handler.
+    pub(crate) has_unwound: bool,
+    /// Where the result goes of a call after which the running instruction is done again.
+    pub(crate) again: Option<u8>,
     /// The jump that a helper of the main loop asked for.
     pub(crate) jump: i32,
     /// The arguments of the builtin that has just blocked.
@@ -151,6 +155,8 @@ impl Core {
             characters: Vec::new(),
             pins: Vec::new(),
             muted: Vec::new(),
+            has_unwound: false,
+            again: None,
             jump: 0,
             blocked_arguments: Vec::new(),
             blocked_result: None,

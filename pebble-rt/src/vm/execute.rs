@@ -293,7 +293,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         r!(insn.a) = value;
                     }
                     Op::LoadCallee => {
-                        let value = core.chain_variable(thread.frames.last(), window, insn.d);
+                        let value = if insn.b == 1 {
+                            core.chain_value(thread.frames.last(), window, insn.d).ok()
+                        } else {
+                            core.chain_variable(thread.frames.last(), window, insn.d)
+                        };
                         r!(insn.a) = value.unwrap_or_default();
                     }
                     Op::MakeCell => {
@@ -755,6 +759,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                         result: insn.c,
                                         kind: FrameKind::Normal,
                                         base,
+                                        again: false,
                                         pins: core.pins.len() as u32,
                                         subject: Value::Undefined,
                                     });
@@ -815,6 +820,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                         result: insn.c,
                                         kind: FrameKind::Normal,
                                         base,
+                                        again: false,
                                         pins: core.pins.len() as u32,
                                         subject: Value::Undefined,
                                     });
@@ -857,6 +863,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                                 result: insn.c,
                                                 kind: FrameKind::Normal,
                                                 base,
+                                                again: false,
                                                 pins: core.pins.len() as u32,
                                                 subject: Value::Undefined,
                                             });

@@ -50,10 +50,7 @@ impl Core {
             ),
             Stop::Fault(error, result, kind) => return self.fault(thread, error, result, kind),
             Stop::Retry(error, register) => {
-                if let Some(frame) = thread.frames.last_mut() {
-                    frame.pc -= 1;
-                }
-                return self.fault(thread, error, register, FrameKind::Normal);
+                return self.call_and_again(thread, error, register);
             }
             Stop::MakeClass(insn) => self.make_class(thread, insn),
             Stop::Import(insn) => self.import(thread, insn),
@@ -69,8 +66,32 @@ impl Core {
         match done {
             Ok(()) if self.fuel <= 0 => Err(Pause::Fuel),
             Ok(()) => Ok(()),
-            Err(error) => self.fault(thread, error, NOWHERE, FrameKind::Normal),
+            Err(error) => match self.again.take() {
+                Some(register) => self.call_and_again(thread, error, register),
+                None => self.fault(thread, error, NOWHERE, FrameKind::Normal),
+            },
         }
+    }
+
+    /// Makes a call whose result goes to `register`, after which the running instruction is done again.
+    pub(crate) fn call_and_again(
+        &mut self,
+        thread: &mut Thread,
+        call: NativeError,
+        register: u8,
+    ) -> Result<(), Pause> {
+        let depth = thread.frames.len();
+        self.fault(thread, call, register, FrameKind::Normal)?;
+        if thread.frames.len() > depth {
+            if let Some(frame) = thread.frames.last_mut() {
+                frame.again = true;
+            }
+        } else if thread.frames.len() == depth && !self.has_unwound {
+            if let Some(frame) = thread.frames.last_mut() {
+                frame.pc -= 1;
+            }
+        }
+        Ok(())
     }
 
     /// An operation ended otherwise than with a value.
@@ -81,7 +102,9 @@ impl Core {
         result: u8,
         kind: FrameKind,
     ) -> Result<(), Pause> {
+        self.has_unwound = false;
         match error {
+            NativeError::Thrown(raised) => self.unwind(thread, raised),
             NativeError::TailCall { callee, args } => {
                 match self.push_call(thread, callee, args, Value::None, result, kind) {
                     Ok(()) => Ok(()),
@@ -204,6 +227,7 @@ impl Core {
 
     /// Finds the handler of an error, leaving calls on the way.
     pub(crate) fn unwind(&mut self, thread: &mut Thread, raised: Rc<Raised>) -> Result<(), Pause> {
+        self.has_unwound = true;
         while let Some(frame) = thread.frames.last_mut() {
             let at = frame.pc.saturating_sub(1);
             let code = &frame.function.code;
@@ -260,6 +284,9 @@ impl Core {
         };
         clear_registers(thread, &frame);
         let result = frame.result;
+        if frame.again {
+            jump_caller(thread, -1);
+        }
         match frame.kind {
             FrameKind::Normal => store(thread, result, value),
             FrameKind::Root => {
@@ -289,16 +316,13 @@ impl Core {
                 if let Value::Generator(generator) = &frame.subject {
                     generator.finish();
                 }
-                if !has_default {
+                let default = frame.base.checked_sub(1).filter(|_| has_default);
+                let default = default.and_then(|at| thread.stack.get_mut(at)).map(core::mem::take);
+                let Some(default) = default else {
                     let error =
                         NativeError::new(ErrorClass::StopIteration, "the iterator has ended");
                     return self.fault(thread, error, NOWHERE, FrameKind::Normal);
-                }
-                let default = thread
-                    .stack
-                    .get_mut(frame.base)
-                    .map(core::mem::take)
-                    .unwrap_or_default();
+                };
                 store(thread, result, default);
             }
             FrameKind::Next { distance } => {
@@ -381,17 +405,22 @@ impl Core {
                 registers,
             } => {
                 let base = self.next_base(thread);
-                let first = if default.is_some() { base + 1 } else { base };
+                let has_default = default.is_some();
+                let first = if has_default { base + 1 } else { base };
                 let frame = Frame {
                     function,
                     pc,
                     result,
                     kind,
                     base: first,
+                    again: false,
                     pins: self.pins.len() as u32,
                     subject: Value::Generator(generator.clone()),
                 };
                 self.push_frame(thread, frame)?;
+                if let Some(default) = default {
+                    thread.stack[base] = default;
+                }
                 for (place, value) in thread.stack[first..].iter_mut().zip(registers) {
                     *place = value;
                 }
@@ -461,6 +490,7 @@ impl Core {
                     result,
                     kind: FrameKind::Normal,
                     base,
+                    again: false,
                     pins: self.pins.len() as u32,
                     subject: Value::Undefined,
                 };
@@ -572,6 +602,7 @@ impl Core {
             result,
             kind,
             base,
+            again: false,
             pins: self.pins.len() as u32,
             subject,
         };
@@ -668,6 +699,9 @@ impl Core {
                     _ => false,
                 };
                 if runs_code {
+                    if let Some(lazy) = self.lazy_form(function, arguments) {
+                        return Err(lazy);
+                    }
                     return Err(NativeError::NeedsMethod {
                         index,
                         want: Want::List,
@@ -680,6 +714,20 @@ impl Core {
             self.blocked_arguments = arguments.iter_mut().map(core::mem::take).collect();
         }
         result
+    }
+
+    /// The call that does what a builtin does without making a list of an iterator first.
+    fn lazy_form(&mut self, function: &'static NativeFunction, arguments: &[Value]) -> Option<NativeError> {
+        let name = match function.name {
+            "zip" => {
+                let sources = self.heap.list(arguments.to_vec()).ok()?;
+                return Some(self.prelude_call("_zip_lazily", [sources].into()));
+            }
+            "any" => "_any_lazily",
+            "all" => "_all_lazily",
+            _ => return None,
+        };
+        Some(self.prelude_call(name, arguments.to_vec()))
     }
 
     fn instantiate(
@@ -830,7 +878,7 @@ impl Core {
             }
         }
         if parameters.has_rest {
-            registers.push(self.heap.list(rest)?);
+            registers.push(self.heap.tuple(rest)?);
         }
         if parameters.has_keywords {
             let others = match others {
@@ -938,6 +986,7 @@ impl Core {
                             result: insn.c,
                             kind: FrameKind::Normal,
                             base,
+                            again: false,
                             pins: self.pins.len() as u32,
                             subject: Value::Undefined,
                         };
@@ -1154,6 +1203,7 @@ impl Core {
             result: insn.a,
             kind: FrameKind::ClassBody,
             base,
+            again: false,
             pins: self.pins.len() as u32,
             subject: Value::Class(class),
         };

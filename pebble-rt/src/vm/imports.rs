@@ -55,15 +55,8 @@ impl Core {
                 Ok(())
             }
             None => {
-                // Come back to the import when the module's text has run.
-                if let Some(frame) = thread.frames.last_mut() {
-                    frame.pc -= 1;
-                }
-                let started = self.start_module(thread, &leaf, import);
-                if let (Err(_), Some(frame)) = (&started, thread.frames.last_mut()) {
-                    frame.pc += 1;
-                }
-                started
+                // The import is done again when the module's text has run.
+                self.start_module(thread, &leaf, import)
             }
         }
     }
@@ -159,6 +152,7 @@ impl Core {
             result: crate::bytecode::NOWHERE,
             kind: FrameKind::Import { module: number },
             base,
+            again: true,
             pins: self.pins.len() as u32,
             subject: Value::Undefined,
         };
@@ -179,14 +173,17 @@ impl Core {
         let unit = match text.content {
             ModuleContent::Source(source) => {
                 self.charge_steps(source.len() / 16)?;
-                let tree = syntax::parse(&source).map_err(|error| NativeError::RaiseWhole {
-                    class: ErrorClass::Syntax,
-                    text: format!("{error}"),
-                })?;
-                compile(&tree, &|_| false).map_err(|error| NativeError::RaiseWhole {
-                    class: ErrorClass::Syntax,
-                    text: format!("line {}: {}", error.line, error.message),
-                })?
+                let label = self.modules[number as usize].label.clone();
+                match syntax::parse(&source) {
+                    Ok(tree) => match compile(&tree, &|_| false) {
+                        Ok(unit) => unit,
+                        Err(error) => return Err(self.syntax_error(label, error.line, &error.message, None)),
+                    },
+                    Err(error) => {
+                        let excerpt = error.excerpt.map(|excerpt| (excerpt.text, excerpt.column));
+                        return Err(self.syntax_error(label, error.line, &error.message, excerpt));
+                    }
+                }
             }
             ModuleContent::Bytecode(bytes) => crate::bytecode::read(&bytes).map_err(|error| {
                 NativeError::new(ErrorClass::Import, format!("bad bytecode: {error}"))
@@ -195,6 +192,27 @@ impl Core {
         let name = self.modules[number as usize].name.clone();
         let unit = self.link(unit, number, Some(name))?;
         self.top_function(thread, unit)
+    }
+
+    /// The error that a module's text is no program, with the module's own line (15.5).
+    fn syntax_error(
+        &mut self,
+        label: Rc<str>,
+        line: u32,
+        message: &str,
+        excerpt: Option<(String, u32)>,
+    ) -> NativeError {
+        let class = match self.error_class(ErrorClass::Syntax) {
+            Ok(class) => class,
+            Err(error) => return error,
+        };
+        let detail = match self.heap.string(message) {
+            Ok(detail) => detail,
+            Err(error) => return error.into(),
+        };
+        let raised = self.new_raised(class, detail, line, label);
+        *raised.excerpt.borrow_mut() = excerpt;
+        NativeError::Thrown(raised)
     }
 
     /// The function that is the top level of a bound file.
@@ -323,10 +341,12 @@ impl Core {
             let (Some(symbol), Ok(code)) = (symbol, self.code(unit, *index)) else {
                 continue;
             };
-            if !code.captures.is_empty() || code.parameters.defaults > 0 {
+            if !code.captures.is_empty() {
                 continue;
             }
-            if let Ok(function) = self.function(code, top, thread, Vec::new()) {
+            let defaults = code.parameters.defaults + code.parameters.keyword_defaults.count_ones() as usize;
+            let defaults = (0..defaults).map(|_| Value::None).collect();
+            if let Ok(function) = self.function(code, top, thread, defaults) {
                 let slot = self.slot(PRELUDE, symbol);
                 self.slots[slot as usize].function = Value::Func(Rc::new(function));
             }

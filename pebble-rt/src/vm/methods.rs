@@ -108,26 +108,9 @@ impl Core {
     }
 
     /// Calls something and does the instruction again when it has returned.
-    fn retry(
-        &mut self,
-        thread: &mut Thread,
-        call: NativeError,
-        register: u8,
-    ) -> Result<(), NativeError> {
-        if let Some(frame) = thread.frames.last_mut() {
-            frame.pc -= 1;
-        }
-        match call {
-            NativeError::TailCall { callee, args } => self.push_call(
-                thread,
-                callee,
-                args,
-                Value::None,
-                register,
-                FrameKind::Normal,
-            ),
-            error => Err(error),
-        }
+    fn retry(&mut self, thread: &mut Thread, call: NativeError, register: u8) -> Result<(), NativeError> {
+        self.again = Some(register);
+        Err(call)
     }
 
     fn call_on_place(

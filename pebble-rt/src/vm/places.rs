@@ -8,7 +8,7 @@ use crate::bytecode::{Place, Root, Step};
 use crate::error::{ErrorClass, NativeError};
 use crate::symbol::Symbol;
 use crate::value::{
-    Class, Function, KeyError, Value, dict_for_change, list_for_change, set_for_change,
+    Class, Function, KeyError, Value, dict_for_change, list_for_change, set_for_change, tuple_for_change,
 };
 
 use super::Core;
@@ -268,6 +268,11 @@ impl Core {
                 let at = read_position(key, list.len())?;
                 let list = list_for_change(list)?;
                 self.descend(&mut list.as_mut_slice()[at], keys, step + 1, change)
+            }
+            Value::Tuple(tuple) => {
+                let at = read_position(key, tuple.len())?;
+                let items = tuple_for_change(tuple)?;
+                self.descend(&mut items[at], keys, step + 1, change)
             }
             Value::Dict(dict) => match dict_for_change(dict)?.get_mut(key) {
                 Ok(Some(entry)) => self.descend(entry, keys, step + 1, change),
@@ -592,4 +597,13 @@ fn read_position(key: &Value, length: usize) -> Result<usize, NativeError> {
         return Err(NativeError::type_error("index must be an integer"));
     };
     position(index, length).ok_or_else(|| NativeError::new(ErrorClass::Index, "index out of range"))
+}
+
+fn write_position(key: &Value, length: usize) -> Result<usize, NativeError> {
+    let out_of_range = || NativeError::new(ErrorClass::Index, "list index out of range");
+    match (key.as_index(), key) {
+        (Some(index), _) => position(index, length).ok_or_else(out_of_range),
+        (None, Value::Big(_)) => Err(out_of_range()),
+        (None, _) => Err(NativeError::type_error("list index must be an integer")),
+    }
 }

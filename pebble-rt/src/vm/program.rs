@@ -172,6 +172,7 @@ impl Vm {
             result: crate::bytecode::NOWHERE,
             kind: FrameKind::Root,
             base: 0,
+            again: false,
             pins: 0,
             subject: Value::Undefined,
         };

@@ -35,6 +35,8 @@ pub(crate) struct Frame {
     pub(crate) kind: FrameKind,
     /// Its first register in the stack.
     pub(crate) base: usize,
+    /// Whether the caller does its instruction again when this call has returned.
+    pub(crate) again: bool,
     /// Pins that belong to calls before.
     pub(crate) pins: u32,
     /// The instance being made, the class whose body runs, the generator.

@@ -884,6 +884,10 @@ impl Core {
                     return self.add_to_place(entry, value);
                 }
             }
+            Value::Instance(instance) if instance.has_method(Symbol::GETITEM) => {
+                let args = Vec::from([container.clone(), key.clone(), value.clone()]);
+                return Err(self.prelude_call("_add_item", args));
+            }
             _ => {}
         }
         let current = self.index(container, key)?;
