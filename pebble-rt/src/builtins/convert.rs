@@ -133,7 +133,9 @@ fn quoted(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match quoted_text(cx.heap(), &args[0]) {
         Ok(text) => Ok(cx.heap().owned_string(text)?),
         Err(TextError::OutOfMemory) => Err(crate::heap::OutOfMemory.into()),
-        Err(TextError::NeedsMethod) => Err(cx.core.wanted_call(crate::error::Want::Quoted, &args[0])),
+        Err(TextError::NeedsMethod) => {
+            Err(cx.core.wanted_call(crate::error::Want::Quoted, &args[0]))
+        }
     }
 }
 

@@ -59,7 +59,12 @@ impl Compiler<'_> {
 
     /// The place that a call denotes: `append(x, 1)` is `x` itself, so `append(append(x, 1), 2)` changes `x` twice
     /// (10.3), and `d.setdefault(k, v)` is `d[k]`.
-    fn place_of_call(&mut self, callee: &Expr, arguments: &[Argument], name: NameIndex) -> Result<Option<i32>> {
+    fn place_of_call(
+        &mut self,
+        callee: &Expr,
+        arguments: &[Argument],
+        name: NameIndex,
+    ) -> Result<Option<i32>> {
         let [Argument::Positional(first), Argument::Positional(second)] = arguments else {
             return Ok(None);
         };
@@ -72,12 +77,24 @@ impl Compiler<'_> {
                 let mark = self.mark();
                 let item = self.value(second)?;
                 let taken = u8::from(self.is_temporary(item));
-                self.emit(Op::PlaceAppend, crate::bytecode::NOWHERE, item, taken, place);
+                self.emit(
+                    Op::PlaceAppend,
+                    crate::bytecode::NOWHERE,
+                    item,
+                    taken,
+                    place,
+                );
                 self.release_to(mark);
-                let again = Place { name, ..self.function().proto.places[place as usize].clone() };
+                let again = Place {
+                    name,
+                    ..self.function().proto.places[place as usize].clone()
+                };
                 Ok(Some(self.add_place(again)))
             }
-            ExprKind::Attribute { object, name: method } if method == "setdefault" => {
+            ExprKind::Attribute {
+                object,
+                name: method,
+            } if method == "setdefault" => {
                 let method = self.name(method);
                 let Some(place) = self.place(object, method)? else {
                     return Ok(None);
@@ -91,7 +108,11 @@ impl Compiler<'_> {
                 self.emit(Op::PlaceMethod, crate::bytecode::NOWHERE, base, 2, place);
                 self.release_to(mark);
                 let dict = self.function().proto.places[place as usize].clone();
-                Ok(Some(self.add_place(Place { name, keys: dict.keys + 1, ..dict })))
+                Ok(Some(self.add_place(Place {
+                    name,
+                    keys: dict.keys + 1,
+                    ..dict
+                })))
             }
             _ => Ok(None),
         }

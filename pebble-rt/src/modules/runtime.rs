@@ -16,21 +16,39 @@ use crate::value::{DictObj, Value};
 /// The functions.
 pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("runtime_errno", 0, 0, |cx, _| numbers(cx.heap(), ERRNO)),
-    NativeFunction::new("runtime_process_states", 0, 0, |cx, _| states(cx.heap(), PROCESS_STATES)),
-    NativeFunction::new("runtime_thread_states", 0, 0, |cx, _| states(cx.heap(), THREAD_STATES)),
-    NativeFunction::new("runtime_syscall_table", 0, 0, |cx, _| names(cx.heap(), SYSCALLS)),
-    NativeFunction::new("runtime_banner", 0, 0, |cx, _| Ok(cx.heap().string("Pebble OS 0.2.0")?)),
+    NativeFunction::new("runtime_process_states", 0, 0, |cx, _| {
+        states(cx.heap(), PROCESS_STATES)
+    }),
+    NativeFunction::new("runtime_thread_states", 0, 0, |cx, _| {
+        states(cx.heap(), THREAD_STATES)
+    }),
+    NativeFunction::new("runtime_syscall_table", 0, 0, |cx, _| {
+        names(cx.heap(), SYSCALLS)
+    }),
+    NativeFunction::new("runtime_banner", 0, 0, |cx, _| {
+        Ok(cx.heap().string("Pebble OS 0.2.0")?)
+    }),
     NativeFunction::new("active_fs_mode", 0, 0, |cx, _| {
         let mode = mode(cx);
         Ok(cx.heap().owned_string(mode)?)
     }),
-    NativeFunction::new("is_hostfs_mode", 0, 0, |cx, _| Ok(one_or_zero(mode(cx) == "hostfs"))),
-    NativeFunction::new("is_vfs_mode", 0, 0, |cx, _| Ok(one_or_zero(mode(cx).starts_with("vfs-")))),
-    NativeFunction::new("vfs_boot_mode", 0, 0, |cx, _| Ok(one_or_zero(mode(cx).starts_with("vfs-")))),
-    NativeFunction::new("mfs_import_mode", 0, 0, |cx, _| Ok(one_or_zero(mode(cx) == "mfs-import"))),
+    NativeFunction::new("is_hostfs_mode", 0, 0, |cx, _| {
+        Ok(one_or_zero(mode(cx) == "hostfs"))
+    }),
+    NativeFunction::new("is_vfs_mode", 0, 0, |cx, _| {
+        Ok(one_or_zero(mode(cx).starts_with("vfs-")))
+    }),
+    NativeFunction::new("vfs_boot_mode", 0, 0, |cx, _| {
+        Ok(one_or_zero(mode(cx).starts_with("vfs-")))
+    }),
+    NativeFunction::new("mfs_import_mode", 0, 0, |cx, _| {
+        Ok(one_or_zero(mode(cx) == "mfs-import"))
+    }),
     // There is one real file system, so programs run under their own names (departure D5 of the system document).
     NativeFunction::new("fs_run_uses_shadow", 0, 1, |_, _| Ok(Value::Int(0))),
-    NativeFunction::new("empty_vfs", 0, 0, |cx, _| Ok(cx.heap().dict_value(DictObj::new(cx.heap())?))),
+    NativeFunction::new("empty_vfs", 0, 0, |cx, _| {
+        Ok(cx.heap().dict_value(DictObj::new(cx.heap())?))
+    }),
     NativeFunction::new("parse_vfs", 1, 1, parse),
     NativeFunction::new("dump_vfs", 1, 1, dump),
     NativeFunction::new("vfs_visible_names", 1, 1, visible_names),
@@ -54,12 +72,28 @@ const ERRNO: &[(&str, i64)] = &[
 ];
 
 const PROCESS_STATES: &[&str] = &[
-    "ready", "running", "foreground", "blocked-input", "blocked-tty", "blocked-mutex", "interrupted", "terminated",
-    "done", "halted", "error",
+    "ready",
+    "running",
+    "foreground",
+    "blocked-input",
+    "blocked-tty",
+    "blocked-mutex",
+    "interrupted",
+    "terminated",
+    "done",
+    "halted",
+    "error",
 ];
 
-const THREAD_STATES: &[&str] =
-    &["ready", "running", "blocked-input", "blocked-tty", "blocked-mutex", "halted", "error"];
+const THREAD_STATES: &[&str] = &[
+    "ready",
+    "running",
+    "blocked-input",
+    "blocked-tty",
+    "blocked-mutex",
+    "halted",
+    "error",
+];
 
 /// The names of the native interface, by family (section 4.1).
 const SYSCALLS: &[(&str, &str)] = &[
@@ -138,11 +172,20 @@ const SYSCALLS: &[(&str, &str)] = &[
 ];
 
 fn numbers(heap: &Heap, table: &[(&str, i64)]) -> NativeResult {
-    Ok(record(heap, table.iter().map(|(name, number)| (*name, Value::Int(*number))).collect())?)
+    Ok(record(
+        heap,
+        table
+            .iter()
+            .map(|(name, number)| (*name, Value::Int(*number)))
+            .collect(),
+    )?)
 }
 
 fn names(heap: &Heap, table: &[(&str, &str)]) -> NativeResult {
-    let fields: Result<Vec<_>, OutOfMemory> = table.iter().map(|(name, text)| Ok((*name, heap.string(text)?))).collect();
+    let fields: Result<Vec<_>, OutOfMemory> = table
+        .iter()
+        .map(|(name, text)| Ok((*name, heap.string(text)?)))
+        .collect();
     Ok(record(heap, fields?)?)
 }
 
@@ -167,7 +210,8 @@ fn mode(cx: &mut NativeContext<'_>) -> String {
 fn parse(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let source = text(args, 0, "parse_vfs", "a string")?.as_str();
     cx.charge(1 + source.len() / 4)?;
-    let entries = store::parse_store(source).map_err(|error| NativeError::value_error(error.to_string()))?;
+    let entries =
+        store::parse_store(source).map_err(|error| NativeError::value_error(error.to_string()))?;
     let mut dict = DictObj::new(cx.heap())?;
     for entry in entries {
         let mut pair = cx.heap().values(2)?;
@@ -182,10 +226,19 @@ fn parse(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 /// The entries of a store value.
 fn entries(args: &[Value], name: &str) -> Result<Vec<StoreEntry>, NativeError> {
     let wanted = || expects(name, "a store");
-    let Some(Value::Dict(dict)) = args.first() else { return Err(wanted()) };
+    let Some(Value::Dict(dict)) = args.first() else {
+        return Err(wanted());
+    };
     let entry = |(key, value): (&Value, &Value)| {
-        let Value::List(pair) = value else { return Err(wanted()) };
-        let field = |index: usize| pair.get(index).and_then(Value::as_str).map(String::from).ok_or_else(wanted);
+        let Value::List(pair) = value else {
+            return Err(wanted());
+        };
+        let field = |index: usize| {
+            pair.get(index)
+                .and_then(Value::as_str)
+                .map(String::from)
+                .ok_or_else(wanted)
+        };
         Ok(StoreEntry {
             name: key.as_str().map(String::from).ok_or_else(wanted)?,
             modified: field(0)?,
@@ -197,7 +250,10 @@ fn entries(args: &[Value], name: &str) -> Result<Vec<StoreEntry>, NativeError> {
 
 fn dump(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let entries = entries(args, "dump_vfs")?;
-    let bytes: usize = entries.iter().map(|entry| 2 * (entry.name.len() + entry.modified.len() + entry.content.len())).sum();
+    let bytes: usize = entries
+        .iter()
+        .map(|entry| 2 * (entry.name.len() + entry.modified.len() + entry.content.len()))
+        .sum();
     cx.charge(1 + bytes / 8)?;
     cx.heap().charge(bytes)?;
     cx.heap().credit(bytes);
@@ -205,7 +261,10 @@ fn dump(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 fn visible_names(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    let mut names: Vec<String> = entries(args, "vfs_visible_names")?.into_iter().map(|entry| entry.name).collect();
+    let mut names: Vec<String> = entries(args, "vfs_visible_names")?
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
     names.retain(|name| !name.starts_with(DIRECTORY_PREFIX));
     names.sort_unstable();
     cx.charge(names.len())?;
@@ -222,9 +281,16 @@ fn directory_exists(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeRes
 fn directory_empty(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let entries = entries(args, "vfs_directory_empty")?;
     cx.charge(entries.len())?;
-    let below = format!("{}/", text(args, 1, "vfs_directory_empty", "a store and a string")?.as_str());
+    let below = format!(
+        "{}/",
+        text(args, 1, "vfs_directory_empty", "a store and a string")?.as_str()
+    );
     let is_below = |entry: &StoreEntry| {
-        entry.name.strip_prefix(DIRECTORY_PREFIX).unwrap_or(&entry.name).starts_with(&below)
+        entry
+            .name
+            .strip_prefix(DIRECTORY_PREFIX)
+            .unwrap_or(&entry.name)
+            .starts_with(&below)
     };
     let found = count(entries.iter().filter(|entry| is_below(entry)).count());
     Ok(one_or_zero(found.as_int() == Some(0)))

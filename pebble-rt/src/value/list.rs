@@ -247,7 +247,9 @@ pub fn tuple_for_change(shared: &mut Rc<TupleObj>) -> Result<&mut [Value], OutOf
         let items = shared.items.clone();
         *shared = Rc::new(TupleObj::from_vec(&shared.heap, items)?);
     }
-    Rc::get_mut(shared).map(|tuple| &mut tuple.items[..]).ok_or(OutOfMemory)
+    Rc::get_mut(shared)
+        .map(|tuple| &mut tuple.items[..])
+        .ok_or(OutOfMemory)
 }
 
 impl Drop for TupleObj {

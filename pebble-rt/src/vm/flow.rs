@@ -317,7 +317,9 @@ impl Core {
                     generator.finish();
                 }
                 let default = frame.base.checked_sub(1).filter(|_| has_default);
-                let default = default.and_then(|at| thread.stack.get_mut(at)).map(core::mem::take);
+                let default = default
+                    .and_then(|at| thread.stack.get_mut(at))
+                    .map(core::mem::take);
                 let Some(default) = default else {
                     let error =
                         NativeError::new(ErrorClass::StopIteration, "the iterator has ended");
@@ -717,7 +719,11 @@ impl Core {
     }
 
     /// The call that does what a builtin does without making a list of an iterator first.
-    fn lazy_form(&mut self, function: &'static NativeFunction, arguments: &[Value]) -> Option<NativeError> {
+    fn lazy_form(
+        &mut self,
+        function: &'static NativeFunction,
+        arguments: &[Value],
+    ) -> Option<NativeError> {
         let name = match function.name {
             "zip" => {
                 let sources = self.heap.list(arguments.to_vec()).ok()?;

@@ -177,7 +177,9 @@ impl Core {
                 match syntax::parse(&source) {
                     Ok(tree) => match compile(&tree, &|_| false) {
                         Ok(unit) => unit,
-                        Err(error) => return Err(self.syntax_error(label, error.line, &error.message, None)),
+                        Err(error) => {
+                            return Err(self.syntax_error(label, error.line, &error.message, None));
+                        }
                     },
                     Err(error) => {
                         let excerpt = error.excerpt.map(|excerpt| (excerpt.text, excerpt.column));
@@ -344,7 +346,8 @@ impl Core {
             if !code.captures.is_empty() {
                 continue;
             }
-            let defaults = code.parameters.defaults + code.parameters.keyword_defaults.count_ones() as usize;
+            let defaults =
+                code.parameters.defaults + code.parameters.keyword_defaults.count_ones() as usize;
             let defaults = (0..defaults).map(|_| Value::None).collect();
             if let Ok(function) = self.function(code, top, thread, defaults) {
                 let slot = self.slot(PRELUDE, symbol);

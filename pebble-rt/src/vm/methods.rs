@@ -108,7 +108,12 @@ impl Core {
     }
 
     /// Calls something and does the instruction again when it has returned.
-    fn retry(&mut self, thread: &mut Thread, call: NativeError, register: u8) -> Result<(), NativeError> {
+    fn retry(
+        &mut self,
+        thread: &mut Thread,
+        call: NativeError,
+        register: u8,
+    ) -> Result<(), NativeError> {
         self.again = Some(register);
         Err(call)
     }

@@ -8,7 +8,8 @@ use crate::bytecode::{Place, Root, Step};
 use crate::error::{ErrorClass, NativeError};
 use crate::symbol::Symbol;
 use crate::value::{
-    Class, Function, KeyError, Value, dict_for_change, list_for_change, set_for_change, tuple_for_change,
+    Class, Function, KeyError, Value, dict_for_change, list_for_change, set_for_change,
+    tuple_for_change,
 };
 
 use super::Core;
