@@ -304,10 +304,10 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// A number that no object of this CPU's making had for long.
+    /// A number that differs from that of the last object.
     pub(crate) fn next_generation(&self) -> u64 {
         self.generation.set(self.generation.get() + 1);
-        self.generation.get() * MAX_CPUS as u64 + self.cpu as u64
+        self.generation.get()
     }
 
     /// A cleared frame, not charged to anybody.

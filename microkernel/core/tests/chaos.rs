@@ -19,7 +19,7 @@ fn seeds() -> std::ops::Range<u64> {
             let (first, last) = range.split_once("..")?;
             Some(first.parse().ok()?..last.parse().ok()?)
         })
-        .unwrap_or(0..1000)
+        .unwrap_or(0..500)
 }
 
 fn any_handle(world: &mut World) -> Handle {
@@ -102,7 +102,7 @@ fn any_request(world: &mut World) -> Request {
 
 fn run(seed: u64) {
     let cpus = 1 + seed % 3;
-    let fast = if seed % 2 == 0 {
+    let fast = if seed.is_multiple_of(2) {
         FastPath::On
     } else {
         FastPath::Off

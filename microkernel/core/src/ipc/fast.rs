@@ -106,7 +106,7 @@ impl<M: Machine> Kernel<M> {
         record.deadline.set(deadline);
         record.set_state(CallState::Received);
         endpoint.outstanding.set(endpoint.outstanding.get() + 1);
-        self.add_timer(name.cast());
+        self.add_late_timer(name.cast(), record);
         self.unlink(&endpoint.receivers, receiver_name.cast());
         self.remove_timer(receiver_name.cast());
 

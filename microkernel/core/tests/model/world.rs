@@ -574,7 +574,10 @@ impl World {
                 return answer;
             }
             if !self.step() && !self.yield_for_others() {
-                break;
+                if !self.kernels.iter().any(|kernel| kernel.audit_has_work()) {
+                    break;
+                }
+                self.advance(100_001);
             }
         }
         panic!("{actor:?} got no answer to {request:?}");
