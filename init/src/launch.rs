@@ -289,7 +289,7 @@ impl Init {
 }
 
 impl Estate {
-    fn grant_to(&self, spawn: &mut Spawn<'_>) {
+    fn grant_to<'a>(&'a self, spawn: &mut Spawn<'a>) {
         if let Some(capsule) = &self.capsule {
             spawn.grant("capsule", capsule, CAPSULE_RIGHTS);
         }
@@ -309,7 +309,7 @@ impl Estate {
 }
 
 impl crate::devices::Device {
-    fn grant_to(&self, spawn: &mut Spawn<'_>) {
+    fn grant_to<'a>(&'a self, spawn: &mut Spawn<'a>) {
         for (index, bar) in &self.bars {
             spawn.grant(&format!("bar{index}"), bar, DEVICE_MEMORY_RIGHTS);
         }

@@ -65,9 +65,12 @@ pub(crate) struct Changes {
     pub count: u64,
     /// The newest, the last at the end.
     pub names: VecDeque<String>,
-    /// Who waits for the next one, and the number each has seen.
-    pub watchers: Vec<(u64, Reply<(u64, String), Error>)>,
+    /// Who waits for the next one.
+    pub watchers: Vec<Watcher>,
 }
+
+/// The number that somebody has seen, and the right to tell it the next.
+type Watcher = (u64, Reply<(u64, String), Error>);
 
 impl Init {
     /// Reads the image and makes what every service has. Nothing is started.
