@@ -1,7 +1,7 @@
 //! How an embedder runs a program.
 //!
 //! ```text
-//! let mut vm = Vm::new(Options { .. }, Box::new(system), &[&LIBRARY]);
+//! let mut vm = Vm::new(Limits::default(), arguments, Box::new(system), &[&LIBRARY]);
 //! vm.set_global("CWD", Data::Text("/".into()))?;
 //! vm.load_source("demo.peb", text)?;             // whole file parsed, nothing run yet
 //! loop {
@@ -24,6 +24,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::system::Patience;
+
+pub use crate::builtins::LIBRARY as BUILTINS;
+pub use crate::vm::Vm;
 
 /// What a program may use. Passing a limit is an error that the program can catch.
 #[derive(Clone, Copy, Debug)]

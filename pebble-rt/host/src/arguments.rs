@@ -61,12 +61,19 @@ impl Arguments {
         self.switches.iter().any(|given| given == switch)
     }
 
+    /// What stands behind `=` in a switch `--name=value`.
+    pub fn value_of(&self, switch: &str) -> Option<&str> {
+        self.switches
+            .iter()
+            .find_map(|given| given.strip_prefix(switch)?.strip_prefix('='))
+    }
+
     /// A switch that is not among those allowed.
     pub fn unknown_switch(&self, allowed: &[&str]) -> Option<&str> {
         self.switches
             .iter()
             .map(String::as_str)
-            .find(|given| !allowed.contains(given))
+            .find(|given| !allowed.contains(&given.split('=').next().unwrap_or(given)))
     }
 }
 

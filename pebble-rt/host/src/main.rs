@@ -6,8 +6,13 @@ mod check;
 mod diagnostics;
 mod environment;
 mod format;
+mod launch;
 mod lsp;
+mod profile;
+mod repl;
+mod run;
 mod sources;
+mod test;
 
 use arguments::Arguments;
 use std::process::ExitCode;
@@ -23,7 +28,31 @@ struct Verb {
     run: fn(Arguments) -> ExitCode,
 }
 
-const VERBS: [Verb; 3] = [
+const VERBS: [Verb; 7] = [
+    Verb {
+        name: "run",
+        usage: "[--trace] [--profile] FILE [ARG…]",
+        help: "Run a program",
+        run: run::run,
+    },
+    Verb {
+        name: "exec",
+        usage: "[--trace] [--profile] FILE [ARG…]",
+        help: "Run a program; the original system's second way to do it",
+        run: run::run,
+    },
+    Verb {
+        name: "repl",
+        usage: "",
+        help: "Try things at a prompt",
+        run: repl::run,
+    },
+    Verb {
+        name: "test",
+        usage: "[FILE…]",
+        help: "Run every *_test.peb and the functions test_… in it",
+        run: test::run,
+    },
     Verb {
         name: "check",
         usage: "[--json] [FILE…]",
@@ -72,7 +101,7 @@ fn overview() -> String {
     let mut text = String::from("usage: pebble [--root DIR] COMMAND …\n\n");
     for verb in &VERBS {
         text += &format!(
-            "  {:32} {}\n",
+            "  {:38} {}\n",
             format!("{} {}", verb.name, verb.usage),
             verb.help
         );

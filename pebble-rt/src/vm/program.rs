@@ -218,6 +218,21 @@ impl Vm {
         }
     }
 
+    /// The calls that the main thread is in, outermost first.
+    pub fn trace(&self) -> Vec<TraceEntry> {
+        let frames = self.scheduler.main_thread().frames.iter();
+        frames
+            .map(|frame| &frame.function.code)
+            .zip(self.scheduler.main_thread().frames.iter().map(|frame| frame.pc))
+            .filter(|(code, _)| code.module != super::core::PRELUDE)
+            .map(|(code, pc)| TraceEntry {
+                function: String::from(&*code.name),
+                label: String::from(&*code.label),
+                line: code.line_at(pc.saturating_sub(1) as usize),
+            })
+            .collect()
+    }
+
     /// Runs to the end.
     pub fn run_to_end(&mut self) -> Result<i32, ProgramError> {
         loop {

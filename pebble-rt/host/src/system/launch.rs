@@ -72,6 +72,20 @@ pub fn run_program(
     grants: Grants,
 ) -> Result<i32, SystemError> {
     machine.sandbox().stat(program)?;
+    run_in_front(machine, program, arguments, grants)
+}
+
+/// Runs a process without a program in front: a session, which the machine's [`Launch`] serves.
+pub fn run_session(machine: &Arc<Machine>, grants: Grants) -> Result<i32, SystemError> {
+    run_in_front(machine, "", Vec::new(), grants)
+}
+
+fn run_in_front(
+    machine: &Arc<Machine>,
+    program: &str,
+    arguments: Vec<String>,
+    grants: Grants,
+) -> Result<i32, SystemError> {
     let spec = ProcessSpec {
         ppid: 0,
         program: program.to_string(),

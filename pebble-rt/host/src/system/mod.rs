@@ -28,8 +28,8 @@ use pebble_rt::system::{
     System, SystemError, Token,
 };
 
-pub use launch::{Launch, run_program};
-pub use machine::{Machine, MachineOptions};
+pub use launch::{Launch, run_program, run_session};
+pub use machine::{Ending, Machine, MachineOptions};
 pub use streams::Streams;
 
 use operations::Done;

@@ -1,0 +1,172 @@
+//! Runs one program of the machine's process table with an engine of its own.
+
+use crate::{profile, repl};
+use pebble::system::{Ending, HostSystem, Machine};
+use pebble_rt::engine::{Limits, ProgramError, Step, Vm};
+use pebble_rt::modules::LIBRARY;
+use pebble_rt::system::Data;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+/// Steps between two looks at the outside.
+const FUEL: u64 = 1_000_000;
+
+/// What the command line asks of every program.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Show the calls that led to an uncaught error, below its line.
+    pub shows_trace: bool,
+    /// Count where the time goes.
+    pub profiles: bool,
+    /// A function to call when the program has run, as `pebble test` does.
+    pub call: Option<String>,
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+
+/// Sets what holds for all programs of this command. The first call counts.
+pub fn configure(settings: Settings) {
+    let _ = SETTINGS.set(settings);
+}
+
+/// Runs process `pid` of the table to its end. A process without a program is a session at the prompt.
+pub fn launch(machine: Arc<Machine>, pid: i64, system: HostSystem) -> Ending {
+    let program = machine
+        .with_process(pid, |process| process.program.clone())
+        .unwrap_or_default();
+    let mut vm = new_vm(&machine, pid, system);
+    if program.is_empty() {
+        return repl::session(&machine, pid, &mut vm);
+    }
+    let content = match machine.sandbox().read(&program) {
+        Ok(content) => content,
+        Err(error) => return failed(error.text),
+    };
+    let loaded = match std::str::from_utf8(&content) {
+        Ok(source) => vm.load_source(&program, source),
+        Err(_) => vm.load_bytecode(&program, &content),
+    };
+    match loaded
+        .and_then(|()| run(&mut vm))
+        .and_then(|status| call(&mut vm, &program, status))
+    {
+        Ok(status) => Ending {
+            state: "done",
+            status: i64::from(status),
+            error: String::new(),
+        },
+        Err(error) => ending_of(&machine, pid, &error),
+    }
+}
+
+/// An engine for a process, with the variables that every program finds.
+fn new_vm(machine: &Arc<Machine>, pid: i64, system: HostSystem) -> Vm {
+    let (arguments, environment) = machine
+        .with_process(pid, |process| {
+            (process.arguments.clone(), process.environment.clone())
+        })
+        .unwrap_or_default();
+    let mut vm = Vm::new(Limits::default(), arguments, Box::new(system), &[&LIBRARY]);
+    machine.set_interrupt(pid, vm.interrupt_handle());
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value.clone())
+        .unwrap_or_default();
+    let environment = environment
+        .into_iter()
+        .map(|(name, value)| (name, Data::Text(value)))
+        .collect();
+    let variables = [
+        ("CWD", Data::Text(machine.working_directory_of(pid))),
+        ("ENV", Data::Record(environment)),
+        ("PATH", Data::Text(path)),
+        ("FS_MODE", Data::Text("hostfs".into())),
+        (
+            "SYSTEM_RUNTIME_PATH",
+            Data::Text("system/runtime.peb".into()),
+        ),
+    ];
+    for (name, value) in variables {
+        // Fails only where the memory limit leaves no room for it; the program then finds out on its first step.
+        let _ = vm.set_global(name, value);
+    }
+    vm
+}
+
+/// Runs what is loaded to its end.
+pub fn run(vm: &mut Vm) -> Result<i32, ProgramError> {
+    if SETTINGS.get().is_some_and(|settings| settings.profiles) {
+        return profile::run(vm);
+    }
+    loop {
+        match vm.run(FUEL) {
+            Step::Finished(status) => return Ok(status),
+            Step::Failed(error) => return Err(error),
+            Step::Yielded => {}
+            Step::Blocked(patience) => vm.wait(patience),
+        }
+    }
+}
+
+/// Calls the function that the command line asks for, unless the program has failed.
+fn call(vm: &mut Vm, program: &str, status: i32) -> Result<i32, ProgramError> {
+    match SETTINGS.get().and_then(|settings| settings.call.as_ref()) {
+        Some(function) if status == 0 => {
+            vm.load_source(program, &format!("{function}()"))?;
+            run(vm)
+        }
+        _ => Ok(status),
+    }
+}
+
+fn failed(error: String) -> Ending {
+    Ending {
+        state: "error",
+        status: 1,
+        error,
+    }
+}
+
+/// How a process ended that an error has ended: by a signal, or by a mistake.
+fn ending_of(machine: &Machine, pid: i64, error: &ProgramError) -> Ending {
+    match machine.stop_signal(pid) {
+        2 if error.class == "Interrupt" => Ending {
+            state: "interrupted",
+            status: 130,
+            error: String::new(),
+        },
+        signal if signal != 0 && error.class == "Interrupt" => Ending {
+            state: "terminated",
+            status: 143,
+            error: String::new(),
+        },
+        _ => {
+            let mut text = error.to_string();
+            if SETTINGS.get().is_some_and(|settings| settings.shows_trace) {
+                text += &details(error);
+            }
+            failed(text)
+        }
+    }
+}
+
+/// What a person may want to know beyond an error's line: what was probably meant, and the calls that led there.
+pub fn details(error: &ProgramError) -> String {
+    let mut text = String::new();
+    if let Some(name) = &error.suggestion {
+        let _ = write!(text, "\n  did you mean '{name}'?");
+    }
+    if error.trace.len() > 1 {
+        text += "\n  calls, the last one last:";
+        for entry in &error.trace {
+            let function = if entry.function.is_empty() {
+                "top level"
+            } else {
+                &entry.function
+            };
+            let _ = write!(text, "\n    {}:{} in {function}", entry.label, entry.line);
+        }
+    }
+    text
+}
