@@ -12,8 +12,10 @@ use crate::real::{MappedDma, MappedRegisters, RealPorts};
 ///
 /// # Errors
 /// What the kernel says.
-pub fn ports(handle: &Handle<IoPorts>, first: u16, count: u16) -> Result<RealPorts, SysError> {
+pub fn ports(handle: Handle<IoPorts>, first: u16, count: u16) -> Result<RealPorts, SysError> {
     handle.enable()?;
+    // The permission lasts as long as the handle, and this one for the life of the process.
+    let _kept = handle.into_raw();
     // SAFETY: the process has just enabled its ports, and a driver takes each grant once. Ports outside the grant fault instead of doing harm.
     Ok(unsafe { RealPorts::new(first, count) })
 }

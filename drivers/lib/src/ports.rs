@@ -10,4 +10,9 @@ pub trait Ports {
     fn read(&mut self, port: Port) -> u8;
     /// Writes a byte. A port outside the range takes nothing.
     fn write(&mut self, port: Port, value: u8);
+    /// Writes two bytes in one access, for registers that are two ports wide. A model that has none takes them one after the other.
+    fn write_u16(&mut self, port: Port, value: u16) {
+        self.write(port, value as u8);
+        self.write(Port(port.0.wrapping_add(1)), (value >> 8) as u8);
+    }
 }

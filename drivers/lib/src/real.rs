@@ -106,6 +106,18 @@ impl Ports for RealPorts {
             core::arch::asm!("out dx, al", in("dx") number, in("al") value, options(nomem, nostack, preserves_flags))
         };
     }
+
+    #[cfg(target_arch = "x86_64")]
+    fn write_u16(&mut self, port: Port, value: u16) {
+        let is_inside = self.number(Port(port.0.wrapping_add(1))).is_some();
+        let Some(number) = self.number(port).filter(|_| is_inside) else {
+            return;
+        };
+        // SAFETY: as for a byte; both ports are ours.
+        unsafe {
+            core::arch::asm!("out dx, ax", in("dx") number, in("ax") value, options(nomem, nostack, preserves_flags));
+        }
+    }
 }
 
 /// Mapped memory that a device reaches too.

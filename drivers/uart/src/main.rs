@@ -31,7 +31,7 @@ const ROOM_CAME: u64 = 2;
 #[libipc::entry]
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut endpoint = boot.endpoint("service")?;
-    let ports = granted::ports(&boot.handle("ports0")?, FIRST_PORT, PORT_COUNT)?;
+    let ports = granted::ports(boot.handle("ports0")?, FIRST_PORT, PORT_COUNT)?;
     let interrupt: Handle<Interrupt> = boot.handle("line4")?;
     let signal = Handle::<Notification>::create()?;
     interrupt.bind(&signal, 0)?;
