@@ -395,63 +395,9 @@ impl ser::SerializeMap for &mut Encoder<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde::Deserialize;
-    use std::collections::BTreeMap;
-    use std::string::String;
+    use super::copy_short;
     use std::vec;
     use std::vec::Vec;
-
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    enum Every {
-        Unit,
-        Newtype(i64),
-        Tuple(u8, i8, u16, i16),
-        Struct {
-            a: u32,
-            b: i32,
-            c: Option<u64>,
-            d: Vec<String>,
-        },
-        Wide(u128, i128, f32, f64),
-        Small(bool, char, (), [u16; 3]),
-        Map(BTreeMap<String, u64>),
-        Nested(std::boxed::Box<Every>),
-        Bytes(#[serde(with = "crate::bytes::as_bytes")] Vec<u8>),
-    }
-
-    fn every() -> impl Strategy<Value = Every> {
-        let leaf =
-            prop_oneof![
-                Just(Every::Unit),
-                any::<i64>().prop_map(Every::Newtype),
-                any::<(u8, i8, u16, i16)>().prop_map(|(a, b, c, d)| Every::Tuple(a, b, c, d)),
-                any::<(u32, i32, Option<u64>, Vec<String>)>()
-                    .prop_map(|(a, b, c, d)| Every::Struct { a, b, c, d }),
-                any::<(u128, i128, f32, f64)>().prop_map(|(a, b, c, d)| Every::Wide(a, b, c, d)),
-                any::<(bool, char, [u16; 3])>().prop_map(|(a, b, c)| Every::Small(a, b, (), c)),
-                any::<BTreeMap<String, u64>>().prop_map(Every::Map),
-                any::<Vec<u8>>().prop_map(Every::Bytes),
-            ];
-        leaf.prop_recursive(3, 8, 1, |inner| {
-            inner.prop_map(|inner| Every::Nested(std::boxed::Box::new(inner)))
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_bytes_are_those_of_postcard(value in every()) {
-            let expected = postcard::to_allocvec(&value).unwrap();
-            let mut buffer = vec![0; expected.len()];
-            prop_assert_eq!(encode_into(&value, &mut buffer).unwrap(), expected.len());
-            prop_assert_eq!(&buffer, &expected);
-            if !buffer.is_empty() {
-                let last = buffer.len() - 1;
-                prop_assert!(encode_into(&value, &mut buffer[..last]).is_err(), "one byte too few");
-            }
-        }
-    }
 
     #[test]
     fn a_short_copy_copies_every_length() {

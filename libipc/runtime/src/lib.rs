@@ -17,6 +17,7 @@ pub mod calls;
 pub mod capsule;
 pub mod client;
 pub mod control;
+mod decoder;
 mod encoder;
 mod endpoint;
 mod error;
@@ -42,6 +43,8 @@ pub mod sys;
 pub mod thread;
 pub mod time;
 mod transfer;
+#[cfg(test)]
+mod wire_tests;
 
 pub use abi::{Rights, outcome};
 pub use badge::Badge;

@@ -1,5 +1,6 @@
 //! Values to messages and back: postcard, in the eight registers if it fits, else in the message page.
 
+use crate::decoder::decode_all;
 use crate::encoder::encode_into;
 use crate::sys;
 use crate::transfer;
@@ -119,10 +120,7 @@ fn encode_in_page<V: Serialize>(
 /// Decodes a whole message; bytes left over are an error.
 #[inline(always)]
 pub(crate) fn decode<'a, V: Deserialize<'a>>(bytes: &'a [u8]) -> Result<V, Malformed> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(Malformed),
-    }
+    decode_all(bytes).map_err(|_| Malformed)
 }
 
 #[inline(always)]
