@@ -278,3 +278,90 @@ pub fn documentation(attributes: &[Attribute]) -> String {
         });
     lines.collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str, text: &str) -> Result<Model> {
+        let arguments = syn::parse_str(&format!("name = \"{name}\", version = 1"))?;
+        Model::new(arguments, syn::parse_str(text)?)
+    }
+
+    fn problem(text: &str) -> String {
+        match model("sample", text) {
+            Ok(_) => "none".into(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn method(attributes: &str, signature: &str) -> String {
+        problem(&format!(
+            "pub trait Sample {{ /** Does. */ {attributes} fn {signature}; }}"
+        ))
+    }
+
+    #[test]
+    fn methods_are_numbered_from_one_and_know_their_kind() {
+        let model = model(
+            "sample",
+            "pub trait Sample {
+                /// One.
+                #[idempotent]
+                fn one(&mut self, name: &str) -> Result<u8, Error>;
+                /// Two,
+                /// and more.
+                #[journaled] #[deferred]
+                fn two(&mut self) -> Result<(), Error>;
+            }",
+        )
+        .unwrap();
+        let [one, two] = &model.methods[..] else {
+            panic!("two methods")
+        };
+        assert!(one.number == 1 && one.replay == Replay::Idempotent && one.borrows());
+        assert!(two.number == 2 && two.replay == Replay::Journaled && two.is_deferred);
+        assert_eq!(documentation(&two.attributes), "Two,\nand more.");
+        assert!(model.is_journaled());
+    }
+
+    #[test]
+    fn a_protocol_is_a_plain_trait_with_a_plain_name() {
+        assert!(model("Sample", "trait Sample {}").is_err());
+        assert!(model("", "trait Sample {}").is_err());
+        assert!(model("9p", "trait Sample {}").is_err());
+        assert!(problem("trait Sample<T> {}").contains("plain trait"));
+        assert!(problem("trait Sample: Copy {}").contains("plain trait"));
+        assert!(problem("trait Sample { const N: u8; }").contains("methods and nothing else"));
+        assert!(syn::parse_str::<Arguments>("name = \"x\"").is_err());
+        assert!(syn::parse_str::<Arguments>("name = \"x\", version = 1, colour = 2").is_err());
+    }
+
+    #[test]
+    fn a_method_that_could_not_be_kept_is_refused_with_the_reason() {
+        assert_eq!(method("", "good(&mut self) -> Result<u8, E>"), "none");
+        assert!(method("", "bad(&self) -> Result<u8, E>").contains("&mut self"));
+        assert!(method("", "bad() -> Result<u8, E>").contains("&mut self"));
+        assert!(method("", "bad(&mut self)").contains("Result<T, E>"));
+        assert!(method("", "bad(&mut self) -> Result<u8>").contains("Result<T, E>"));
+        assert!(method("", "ring(&mut self) -> Result<u8, E>").contains("already"));
+        assert!(
+            method(
+                "#[idempotent] #[journaled]",
+                "bad(&mut self) -> Result<u8, E>"
+            )
+            .contains("or neither")
+        );
+        assert!(
+            method("#[deferred]", "bad(&mut self, a: &str) -> Result<u8, E>").contains("by value")
+        );
+        assert!(
+            method("", "bad(&mut self, a: &mut [u8]) -> Result<u8, E>")
+                .contains("`&str` or `&[u8]`")
+        );
+        assert!(
+            problem("trait Sample { fn bad(&mut self) -> Result<u8, E>; }")
+                .contains("documentation")
+        );
+    }
+}
