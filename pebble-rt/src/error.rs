@@ -115,6 +115,8 @@ pub enum NativeError {
         /// What it must become.
         want: Want,
     },
+    /// The thread waits for another one.
+    Park(crate::vm::Park),
     /// An error object that is on its way already.
     Thrown(alloc::rc::Rc<crate::value::Raised>),
     /// `next` of a generator: the machine resumes it.

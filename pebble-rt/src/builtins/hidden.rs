@@ -5,7 +5,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::objects::is_of_type;
-use crate::error::NativeError;
 use crate::native::{ANY_NUMBER, NativeContext, NativeFunction, NativeResult};
 use crate::symbol::Symbol;
 use crate::value::{Value, dict_for_change};
@@ -35,6 +34,13 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("_sort_plain", 2, 2, sort_plain),
     NativeFunction::new("_is_instance_value", 1, 1, |_, args| {
         Ok(Value::Bool(matches!(args[0], Value::Instance(_))))
+    })
+    .takes_iterators(),
+    NativeFunction::new("_remember_hash", 2, 2, |_, args| {
+        if let (Value::Instance(instance), Value::Int(hash)) = (&args[0], &args[1]) {
+            instance.remember_hash((*hash ^ *hash >> 32) as u32);
+        }
+        Ok(Value::None)
     })
     .takes_iterators(),
     NativeFunction::new("_kind", 1, 1, kind).takes_iterators(),

@@ -1,6 +1,5 @@
 //! Methods of lists and tuples. The list is argument 0, taken out of where it is stored while the method runs.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
@@ -274,9 +273,4 @@ pub(crate) fn elements(value: &Value) -> Vec<Value> {
         Value::Tuple(tuple) => tuple.iter().cloned().collect(),
         _ => Vec::new(),
     }
-}
-
-/// Wraps elements as a list value.
-pub(crate) fn list_value(list: ListObj) -> Value {
-    Value::List(Rc::new(list))
 }

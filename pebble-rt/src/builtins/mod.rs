@@ -43,6 +43,9 @@ impl Core {
             Value::Set(_) => [sets::METHODS, &[]],
             Value::Tuple(_) => [lists::TUPLE_METHODS, &[]],
             Value::Ref(_) => [objects::REF_METHODS, &[]],
+            Value::Foreign(foreign) if foreign.type_name() == crate::vm::CHANNEL => {
+                [crate::vm::CHANNEL_METHODS, &[]]
+            }
             Value::Str(_) => return self.library_method(text, |library| library.string_methods),
             Value::Bytes(_) => return self.library_method(text, |library| library.bytes_methods),
             _ => return None,

@@ -156,11 +156,6 @@ impl Function {
         }
     }
 
-    /// Whether names bound here are global variables.
-    pub(super) fn is_module(&self) -> bool {
-        self.proto.kind == CodeKind::Module
-    }
-
     /// Whether names bound here are attributes of a class.
     pub(super) fn is_class_body(&self) -> bool {
         self.proto.kind == CodeKind::ClassBody

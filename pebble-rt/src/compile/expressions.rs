@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::bytecode::{Constant, Op};
 use crate::syntax::ast::{
-    BinaryOperator, BinaryStep, CompareOperator, CompareStep, Comprehension, ComprehensionClause,
+    BinaryOperator, BinaryStep, CompareStep, Comprehension, ComprehensionClause,
     ComprehensionElement, Conversion, DictEntry, Expr, ExprKind, FormatPart, Integer,
     LogicalOperator, UnaryOperator,
 };
@@ -671,15 +671,4 @@ pub(super) fn immediate_operation(operator: BinaryOperator, operand: &Expr) -> O
         _ => return None,
     };
     Some((op, number))
-}
-
-/// Whether a comparison can be decided by a fused jump.
-pub(super) fn is_ordering(operator: CompareOperator) -> bool {
-    matches!(
-        operator,
-        CompareOperator::Less
-            | CompareOperator::LessEqual
-            | CompareOperator::Greater
-            | CompareOperator::GreaterEqual
-    )
 }

@@ -146,6 +146,13 @@ impl Compiler<'_> {
     }
 
     fn return_statement(&mut self, value: Option<&Expr>) -> Result<()> {
+        if self.function().is_class_body() {
+            let text = self.name("return is only allowed inside functions");
+            let text = self.constant(Constant::Text(text));
+            self.emit(Op::Fail, 0, 0, 0, text as i32);
+            self.end_of_path();
+            return Ok(());
+        }
         let register = match value {
             Some(value) => self.value(value)?,
             None => self.load_constant(Constant::None, None)?,

@@ -353,8 +353,11 @@ fn hash_other(key: &Value, depth: u32) -> Result<u32, KeyError> {
             hash
         }
         Value::Instance(instance) => {
-            if instance.has_method(Symbol::HASH) || instance.has_method(Symbol::EQ) {
-                return Err(KeyError::NeedsMethod);
+            if instance.has_method(Symbol::HASH) {
+                return instance.known_hash().ok_or(KeyError::NeedsMethod);
+            }
+            if instance.has_method(Symbol::EQ) {
+                return Ok(hash_integer(Rc::as_ptr(&instance.class()).addr() as i64));
             }
             hash_integer(Rc::as_ptr(instance).addr() as i64)
         }
@@ -367,7 +370,7 @@ pub fn key_equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Int(a), Value::Int(b)) => a == b,
         (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
-        (Value::Instance(a), Value::Instance(b)) => Rc::ptr_eq(a, b),
+        (Value::Instance(a), Value::Instance(b)) => Rc::ptr_eq(a, b) || same_key(a, b),
         (Value::Tuple(a), Value::Tuple(b)) => {
             a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| key_equal(x, y))
         }
@@ -378,4 +381,15 @@ pub fn key_equal(left: &Value, right: &Value) -> bool {
         }
         _ => number_order(left, right) == Some(Some(Ordering::Equal)),
     }
+}
+
+/// Whether two instances whose class says how they compare are one key: of one class, with equal fields.
+fn same_key(left: &Rc<Instance>, right: &Rc<Instance>) -> bool {
+    let compares = left.has_method(Symbol::HASH) || left.has_method(Symbol::EQ);
+    if !compares || !Rc::ptr_eq(&left.class(), &right.class()) {
+        return false;
+    }
+    let mut fields = Vec::new();
+    push_fields(left, right, &mut fields)
+        && fields.iter().all(|(a, b)| equal(a, b) == Equality::Equal)
 }

@@ -390,6 +390,8 @@ pub struct Instance {
     class: RefCell<Rc<Class>>,
     fields: RefCell<Fields>,
     charged_slots: Cell<usize>,
+    /// What its `__hash__` gave, once that was asked.
+    hash: Cell<Option<u32>>,
 }
 
 const FIELD_BYTES: usize = size_of::<Value>();
@@ -409,7 +411,18 @@ impl Instance {
             class: RefCell::new(class),
             fields: RefCell::new(fields),
             charged_slots: Cell::new(room),
+            hash: Cell::new(None),
         })
+    }
+
+    /// What its `__hash__` gave, if that was asked already.
+    pub fn known_hash(&self) -> Option<u32> {
+        self.hash.get()
+    }
+
+    /// Remembers what its `__hash__` gave.
+    pub fn remember_hash(&self, hash: u32) {
+        self.hash.set(Some(hash));
     }
 
     /// Its class.

@@ -55,6 +55,8 @@ pub struct Core {
     pub(crate) has_unwound: bool,
     /// Where the result goes of a call after which the running instruction is done again.
     pub(crate) again: Option<u8>,
+    /// The loop variable and jump of a loop over a channel that is about to park.
+    pub(crate) parked_round: Option<(u8, i32)>,
     /// The jump that a helper of the main loop asked for.
     pub(crate) jump: i32,
     /// The arguments of the builtin that has just blocked.
@@ -157,6 +159,7 @@ impl Core {
             muted: Vec::new(),
             has_unwound: false,
             again: None,
+            parked_round: None,
             jump: 0,
             blocked_arguments: Vec::new(),
             blocked_result: None,
@@ -421,8 +424,18 @@ impl Core {
 
     /// Sets a global variable of the main program.
     pub(crate) fn set_main_global(&mut self, name: &str, value: Value) -> Result<(), NativeError> {
+        self.set_module_global(MAIN, name, value)
+    }
+
+    /// Sets a global variable of a module.
+    pub(crate) fn set_module_global(
+        &mut self,
+        module: u32,
+        name: &str,
+        value: Value,
+    ) -> Result<(), NativeError> {
         let name = self.interner.intern(name)?;
-        let slot = self.slot(MAIN, name);
+        let slot = self.slot(module, name);
         self.slots[slot as usize].variable = value;
         Ok(())
     }

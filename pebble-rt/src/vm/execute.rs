@@ -9,7 +9,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::bytecode::{Insn, NOWHERE, Op};
-use crate::error::{ErrorClass, NativeError};
+use crate::error::NativeError;
 use crate::heap::OutOfMemory;
 use crate::syntax::ast::CompareOperator;
 use crate::value::{IterState, ListObj, Slot, Value, list_for_change};
@@ -546,7 +546,9 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                     None => None,
                                 }
                             }
-                            source @ (Value::Generator(_) | Value::Instance(_)) => {
+                            source @ (Value::Generator(_)
+                            | Value::Instance(_)
+                            | Value::Foreign(_)) => {
                                 let source = source.clone();
                                 break 'window Stop::Next {
                                     source,
@@ -657,6 +659,11 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                 break 'window Stop::from(core.unknown_variable(name));
                             }
                         }
+                    }
+                    Op::SetIndex | Op::SetIndexGlobal if super::flow::needs_hash(&r!(insn.b)) => {
+                        let key = r!(insn.b).clone();
+                        let call = core.prelude_call("_hash_of", Vec::from([key]));
+                        break 'window Stop::Retry(call, NOWHERE);
                     }
                     Op::SetIndex => {
                         let value = if insn.d == 1 {
@@ -942,6 +949,9 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         };
                         match core.place_operation(&mut site, &code, insn) {
                             Ok(()) => {}
+                            Err(Obstacle::Error(error)) if core.again.take().is_some() => {
+                                break 'window Stop::Retry(error, NOWHERE);
+                            }
                             Err(Obstacle::Error(error)) => {
                                 let to = if insn.op == Op::PlaceLoad {
                                     insn.a

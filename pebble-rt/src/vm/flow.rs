@@ -8,7 +8,7 @@ use core::cell::RefCell;
 
 use crate::bytecode::{Code, Insn, NOWHERE};
 use crate::error::{ErrorClass, NativeError, Want};
-use crate::native::{ANY_NUMBER, NativeContext, NativeFunction, NativeResult};
+use crate::native::{ANY_NUMBER, BlockReason, NativeContext, NativeFunction, NativeResult};
 use crate::symbol::Symbol;
 use crate::value::{
     Class, DictObj, Function, Generator, GeneratorState, Instance, Member, ModuleKind, Raised,
@@ -66,6 +66,10 @@ impl Core {
         match done {
             Ok(()) if self.fuel <= 0 => Err(Pause::Fuel),
             Ok(()) => Ok(()),
+            Err(error @ NativeError::Park(_)) if self.parked_round.is_some() => {
+                let (variable, distance) = self.parked_round.take().unwrap_or_default();
+                self.fault(thread, error, variable, FrameKind::Next { distance })
+            }
             Err(error) => match self.again.take() {
                 Some(register) => self.call_and_again(thread, error, register),
                 None => self.fault(thread, error, NOWHERE, FrameKind::Normal),
@@ -130,9 +134,21 @@ impl Core {
                     resume: blocked.resume,
                     arguments: core::mem::take(&mut self.blocked_arguments),
                     result: self.blocked_result.take().unwrap_or(result),
+                    kind,
                     reason: blocked.reason,
                 });
                 Err(Pause::Waiting)
+            }
+            NativeError::Park(park) => {
+                thread.waiting = Some(Waiting {
+                    token: None,
+                    resume: |_, _, _| Ok(Value::None),
+                    arguments: Vec::new(),
+                    result: self.blocked_result.take().unwrap_or(result),
+                    kind,
+                    reason: BlockReason::Other,
+                });
+                Err(Pause::Parked(park))
             }
             error => {
                 let raised = self.raised(thread, error);
@@ -638,16 +654,40 @@ impl Core {
                     Want::Text => "_with_text",
                     Want::Quoted => "_with_quoted",
                 };
-                Err(self.prelude_call(want, [callee, arguments, Value::Int(index as i64)].into()))
+                let call =
+                    self.prelude_call(want, [callee, arguments, Value::Int(index as i64)].into());
+                self.tail_call(thread, call, result, kind)
+            }
+            Err(NativeError::Resume { generator, default }) => {
+                let kind = FrameKind::GeneratorNext {
+                    has_default: default.is_some(),
+                };
+                self.resume_generator(thread, &generator, result, kind, default)
             }
             Err(NativeError::TailCall { callee, args }) => {
                 self.push_call(thread, callee, args, Value::None, result, kind)
             }
-            Err(NativeError::Blocked(blocked)) => {
+            Err(error @ (NativeError::Blocked(_) | NativeError::Park(_))) => {
                 self.blocked_result = Some(result);
-                Err(NativeError::Blocked(blocked))
+                Err(error)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the call that an operation asked for instead of a result.
+    fn tail_call(
+        &mut self,
+        thread: &mut Thread,
+        call: NativeError,
+        result: u8,
+        kind: FrameKind,
+    ) -> Result<(), NativeError> {
+        match call {
+            NativeError::TailCall { callee, args } => {
+                self.push_call(thread, callee, args, Value::None, result, kind)
+            }
+            error => Err(error),
         }
     }
 
@@ -692,6 +732,19 @@ impl Core {
             || (function.max != ANY_NUMBER && count > usize::from(function.max))
         {
             return Err(native_count_error(function, count));
+        }
+        let unhashed = arguments
+            .iter()
+            .find(|argument| needs_hash(argument))
+            .cloned();
+        if let Some(key) =
+            unhashed.filter(|_| !function.name.starts_with('_') && function.name != "hash")
+        {
+            let arguments = self.heap.list(arguments.to_vec())?;
+            return Err(self.prelude_call(
+                "_hash_then",
+                [Value::Native(function), arguments, key].into(),
+            ));
         }
         if !function.keeps_iterators {
             for (index, argument) in arguments.iter().enumerate() {
@@ -1050,10 +1103,11 @@ impl Core {
                                 let arguments = self.heap.list(arguments)?;
                                 if let Err(NativeError::TailCall { callee, args }) = read {
                                     let args = self.heap.list(args)?;
-                                    return Err(self.prelude_call(
+                                    let call = self.prelude_call(
                                         "_call_result",
                                         [callee, args, arguments].into(),
-                                    ));
+                                    );
+                                    return self.tail_call(thread, call, result, FrameKind::Normal);
                                 }
                             }
                             return Err(missing("instance of", class.name()));
@@ -1266,6 +1320,21 @@ impl Core {
                 FrameKind::Generator { distance },
                 None,
             ),
+            channel if super::threads::channel_id(channel).is_some() => {
+                let id = super::threads::channel_id(channel).unwrap_or_default();
+                match self.threads.receive(id, None) {
+                    super::threads::Received::Value(value) => {
+                        store(thread, variable, value);
+                        jump_caller(thread, distance);
+                        Ok(())
+                    }
+                    super::threads::Received::Closed => Ok(()),
+                    super::threads::Received::Wait(park) => {
+                        self.parked_round = Some((variable, distance));
+                        Err(NativeError::Park(park))
+                    }
+                }
+            }
             other => match method_call(other, Symbol::NEXT, &[]) {
                 Some(NativeError::TailCall { callee, args }) => self.push_call(
                     thread,
@@ -1296,6 +1365,7 @@ impl Core {
                 *value = content;
                 self.prepare_iteration(value)
             }
+            Value::Foreign(foreign) if foreign.type_name() == super::CHANNEL => Ok(()),
             Value::Class(class) => match class.attribute(Symbol::MEMBERS) {
                 Some(members) => {
                     *value = members;
@@ -1433,6 +1503,16 @@ pub(crate) fn arrange_keywords(
         arguments[at] = value.clone();
     }
     Ok(())
+}
+
+/// Whether a value is a key whose `__hash__` has not been asked yet.
+pub(crate) fn needs_hash(key: &Value) -> bool {
+    match key {
+        Value::Instance(instance) => {
+            instance.known_hash().is_none() && instance.has_method(Symbol::HASH)
+        }
+        _ => false,
+    }
 }
 
 pub(crate) fn store(thread: &mut Thread, register: u8, value: Value) {

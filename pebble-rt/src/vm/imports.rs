@@ -164,6 +164,33 @@ impl Core {
         Ok(())
     }
 
+    /// Compiles a text and calls its top level as the first call of a thread.
+    pub(crate) fn push_source(
+        &mut self,
+        thread: &mut Thread,
+        module: u32,
+        source: &str,
+    ) -> Result<(), NativeError> {
+        let label = String::from(&*self.modules[module as usize].label);
+        let text = ModuleText {
+            label,
+            content: ModuleContent::Source(String::from(source)),
+        };
+        let function = self.module_function(thread, module, text)?;
+        let frame = Frame {
+            function: Rc::new(function),
+            pc: 0,
+            result: crate::bytecode::NOWHERE,
+            kind: FrameKind::Root,
+            base: 0,
+            again: false,
+            pins: 0,
+            subject: Value::Undefined,
+        };
+        self.inherit_globals(module)?;
+        self.push_frame(thread, frame)
+    }
+
     fn module_function(
         &mut self,
         thread: &Thread,
@@ -242,7 +269,10 @@ impl Core {
                 .find_slot(MAIN, symbol)
                 .map(|slot| slot.variable.clone())
                 .unwrap_or_default();
-            if !value.is_undefined() {
+            let has_own = self
+                .find_slot(module, symbol)
+                .is_some_and(|slot| !slot.variable.is_undefined());
+            if !value.is_undefined() && !has_own {
                 let slot = self.slot(module, symbol);
                 self.slots[slot as usize].variable = value;
             }

@@ -87,7 +87,7 @@ impl Core {
                 for (at, argument) in arguments.into_iter().skip(1).enumerate() {
                     thread.stack[first + at] = argument;
                 }
-                self.retry(thread, call, insn.b.wrapping_add(index as u8))
+                self.retry(call, insn.b.wrapping_add(index as u8))
             }
             Err(Obstacle::Error(error)) => Err(error),
             Err(Obstacle::Method { call, step }) => {
@@ -102,18 +102,13 @@ impl Core {
                     return Ok(());
                 };
                 let scratch = self.consume_keys(window, &code, insn, step);
-                self.retry(thread, call, scratch)
+                self.retry(call, scratch)
             }
         }
     }
 
     /// Calls something and does the instruction again when it has returned.
-    fn retry(
-        &mut self,
-        thread: &mut Thread,
-        call: NativeError,
-        register: u8,
-    ) -> Result<(), NativeError> {
+    fn retry(&mut self, call: NativeError, register: u8) -> Result<(), NativeError> {
         self.again = Some(register);
         Err(call)
     }

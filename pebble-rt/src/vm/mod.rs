@@ -22,11 +22,12 @@ use crate::value::{Raised, Value};
 pub use self::core::Core;
 pub use self::program::Vm;
 pub use self::states::States;
+pub use self::threads::Park;
 
 pub(crate) use self::access::{bad_key, position};
 pub(crate) use self::arithmetic::method_call;
 pub(crate) use self::flow::is_callable;
-pub(crate) use self::threads::FUNCTIONS as THREAD_FUNCTIONS;
+pub(crate) use self::threads::{CHANNEL, CHANNEL_METHODS, FUNCTIONS as THREAD_FUNCTIONS};
 pub(crate) use crate::builtins::PRELUDE_SOURCE;
 
 /// Why a thread stopped running for now.
@@ -38,8 +39,10 @@ pub(crate) enum Pause {
     Done(Value),
     /// It has ended with an error.
     Failed(Rc<Raised>),
-    /// It waits for the system or for another thread.
+    /// It waits for the system.
     Waiting,
+    /// It waits for another thread.
+    Parked(Park),
     /// The program asked to end.
     Exit(i32),
 }

@@ -329,22 +329,13 @@ impl Core {
     ) -> Result<(), NativeError> {
         match container {
             Value::List(list) => {
-                let Some(index) = key.as_index() else {
-                    return Err(NativeError::type_error("list index must be an integer"));
-                };
-                let Some(at) = position(index, list.len()) else {
-                    return Err(NativeError::new(
-                        ErrorClass::Index,
-                        "list index out of range",
-                    ));
-                };
+                let at = write_position(key, list.len())?;
                 list_for_change(list)?.as_mut_slice()[at] = value;
                 Ok(())
             }
-            Value::Dict(dict) => match dict_for_change(dict)?.insert(key.clone(), value.clone()) {
+            Value::Dict(dict) => match dict_for_change(dict)?.insert(key.clone(), value) {
                 Ok(stored) => stored.map(|_| ()).map_err(NativeError::from),
-                Err(KeyError::NotAKey) => Err(bad_key()),
-                Err(KeyError::NeedsMethod) => Err(self.keyed_store(container, key, value)),
+                Err(_) => Err(bad_key()),
             },
             Value::Instance(instance) => {
                 let receiver = Value::Instance(instance.clone());
@@ -374,15 +365,6 @@ impl Core {
         }
     }
 
-    /// Keys with a `__hash__` or `__eq__` of their own live in a dict under the key that is equal to them.
-    fn keyed_store(&mut self, container: &Value, key: &Value, value: Value) -> NativeError {
-        let _ = (container, value);
-        NativeError::type_error(format!(
-            "instances of '{}' cannot be dict keys: they define __eq__ or __hash__",
-            key.type_name()
-        ))
-    }
-
     /// `del container[key]`.
     pub(crate) fn delete_index(
         &mut self,
@@ -391,15 +373,7 @@ impl Core {
     ) -> Result<(), NativeError> {
         match container {
             Value::List(list) => {
-                let Some(index) = key.as_index() else {
-                    return Err(NativeError::type_error("list index must be an integer"));
-                };
-                let Some(at) = position(index, list.len()) else {
-                    return Err(NativeError::new(
-                        ErrorClass::Index,
-                        "list index out of range",
-                    ));
-                };
+                let at = write_position(key, list.len())?;
                 self.charge_steps(1 + (list.len() - at) / 64)?;
                 list_for_change(list)?.remove(at);
                 Ok(())

@@ -159,7 +159,7 @@ impl Vm {
             let raised = self.core.raised(&thread, error);
             return Err(self.program_error(&raised));
         }
-        self.scheduler.begin(thread);
+        self.scheduler.begin(&mut self.core, thread);
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl Vm {
         let mut left = fuel;
         loop {
             if self.core.interrupt.swap(false, Ordering::Relaxed) {
-                self.scheduler.interrupt(&mut self.core);
+                self.scheduler.interrupt();
             }
             let turn = TURN_STEPS
                 .min(i64::try_from(left).unwrap_or(i64::MAX))
@@ -192,7 +192,7 @@ impl Vm {
             let granted = turn.min(i64::try_from(self.core.steps_left).unwrap_or(i64::MAX));
             if granted == 0 && !self.scheduler.out_of_steps(&mut self.core) {
                 let error = NativeError::new(ErrorClass::Steps, "step limit exceeded");
-                let raised = self.core.raised(self.scheduler.main_thread(), error);
+                let raised = self.scheduler.raised_outside(&mut self.core, error);
                 return Step::Failed(self.program_error(&raised));
             }
             self.core.fuel = granted.max(1);

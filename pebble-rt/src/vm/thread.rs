@@ -79,6 +79,7 @@ pub(crate) struct Waiting {
     pub(crate) resume: Resume,
     pub(crate) arguments: Vec<Value>,
     pub(crate) result: u8,
+    pub(crate) kind: FrameKind,
     pub(crate) reason: crate::native::BlockReason,
 }
 

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bytecode::{Code, Insn, NOWHERE, Op, Step};
+use crate::bytecode::{Code, Insn, NOWHERE, Op, Root, Step};
 use crate::error::{ErrorClass, NativeError, Want};
 use crate::symbol::Symbol;
 use crate::value::{
@@ -69,6 +69,14 @@ impl Core {
             }
             Op::NewDict => {
                 window[a] = Value::Dict(Rc::new(self.heap.dict().map_err(NativeError::from)?))
+            }
+            Op::PushEntry if super::flow::needs_hash(&window[b]) => {
+                let call = self.prelude_call("_hash_of", Vec::from([window[b].clone()]));
+                return Err(Stop::Retry(call, NOWHERE));
+            }
+            Op::PushElement if super::flow::needs_hash(&window[b]) => {
+                let call = self.prelude_call("_hash_of", Vec::from([window[b].clone()]));
+                return Err(Stop::Retry(call, NOWHERE));
             }
             Op::PushEntry => {
                 let key = core::mem::take(&mut window[b]);
@@ -777,6 +785,11 @@ impl Core {
         );
         let last = (usize::from(place.first_key) + usize::from(place.keys)).saturating_sub(1) & 255;
         match insn.op {
+            Op::PlaceStore | Op::PlaceDelete if super::flow::needs_hash(&site.window[last]) => {
+                let key = site.window[last].clone();
+                self.again = Some(NOWHERE);
+                Err(self.prelude_call("_hash_of", Vec::from([key])).into())
+            }
             Op::PlaceStore => {
                 let value = site.window[b].clone();
                 let key = site.window[last].clone();
@@ -834,6 +847,12 @@ impl Core {
                         core.add_to_entry(container, &key, &value)
                     });
                 }
+                if let Root::Attr(register, name) = place.root {
+                    let object = site.window[usize::from(register)].clone();
+                    if self.add_to_inherited(&object, Symbol(name), &value)? {
+                        return Ok(());
+                    }
+                }
                 self.change_place(site, place, 0, &mut |core, target| {
                     core.add_to_place(target, &value)
                 })
@@ -860,6 +879,26 @@ impl Core {
                 })
             }
         }
+    }
+
+    /// `object.name = object.name + value` where the instance has no such field of its own: it gets one, and what the
+    /// class has stays as it is. Says whether that was the case.
+    fn add_to_inherited(
+        &mut self,
+        object: &Value,
+        name: Symbol,
+        value: &Value,
+    ) -> Result<bool, NativeError> {
+        let Value::Instance(instance) = object else {
+            return Ok(false);
+        };
+        if instance.field(name).is_some() {
+            return Ok(false);
+        }
+        let current = self.attribute(object, name)?;
+        let sum = self.add(&current, value)?;
+        self.set_attribute(object, name, sum)?;
+        Ok(true)
     }
 
     /// `container[key] = container[key] + value`.
