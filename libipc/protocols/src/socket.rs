@@ -180,15 +180,6 @@ pub trait Tcp {
     #[deferred]
     fn receive(&mut self, from: u64, max: u32) -> Result<Chunk, Error>;
 
-    /// Attaches byte rings for bulk data: `memory` (`READ | WRITE | MAP`) holds the send ring (client to netd) in its first half and the receive ring in its second; `doorbell` (`SIGNAL`) gets
-    /// bit 0 when bytes came, bit 1 when room came, bit 2 when the state changed, each only if the client sleeps. The client rings its Connection. `send` and `receive` are refused afterwards.
-    #[idempotent]
-    fn attach(
-        &mut self,
-        memory: Handle<MemoryObject>,
-        doorbell: Handle<Notification>,
-    ) -> Result<(), Error>;
-
     /// Sends no more; what was taken is still delivered.
     #[idempotent]
     fn finish(&mut self) -> Result<(), Error>;
