@@ -19,7 +19,7 @@ fn seeds() -> std::ops::Range<u64> {
             let (first, last) = range.split_once("..")?;
             Some(first.parse().ok()?..last.parse().ok()?)
         })
-        .unwrap_or(0..500)
+        .unwrap_or(0..3000)
 }
 
 fn any_handle(world: &mut World) -> Handle {

@@ -16,6 +16,7 @@ use crate::object::list::ListKind;
 use crate::object::name::Name;
 use crate::object::process::{Process, ProcessEndpoints};
 use crate::object::thread::Thread;
+use crate::sched::inbox::reason;
 use crate::sched::work::Progress;
 
 /// Things that are ended in one slice.
@@ -82,7 +83,25 @@ impl<M: Machine> Kernel<M> {
         }
         self.release_calls(endpoint, cpu);
         endpoint.header.home.store(cpu as u32, Ordering::Release);
+        // The deadlines of what is queued must be kept even if the thread that wanted the endpoint is dead by now.
+        self.post(name.cast(), reason::ADOPT, cpu);
         Ok(())
+    }
+
+    /// A post about an endpoint.
+    pub fn serve_endpoint(&self, name: Name<Endpoint>, reasons: u32) {
+        let endpoint = self.at(name);
+        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
+        if home != self.cpu() {
+            return self.post(name.cast(), reasons, home);
+        }
+        if reasons & reason::ADOPT != 0 {
+            self.adopt_calls(endpoint);
+            self.serve_receiver(name);
+        }
+        if reasons & reason::CLOSE != 0 {
+            self.close_endpoint(name);
+        }
     }
 
     /// This CPU keeps the deadlines of an endpoint's queued calls from now on.
@@ -140,13 +159,9 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The last owner of an endpoint has gone.
-    pub fn close_endpoint(&self, name: Name<Endpoint>) {
+    /// The last owner of an endpoint that is at home here has gone.
+    fn close_endpoint(&self, name: Name<Endpoint>) {
         let endpoint = self.at(name);
-        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
-        if home != self.cpu() {
-            return self.post(name.cast(), crate::sched::inbox::reason::CLOSE, home);
-        }
         if endpoint.header.is_dead.swap(1, Ordering::AcqRel) != 0 {
             return;
         }

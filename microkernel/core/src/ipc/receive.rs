@@ -22,8 +22,11 @@ impl<M: Machine> Kernel<M> {
         let thread = self.at(name);
         let endpoint = self.at(endpoint_name);
         thread.priority.set(thread.base_priority.get());
-        if endpoint.pending.get() != 0 && self.next_wake(endpoint, name)? {
-            return Ok(());
+        // What is pending may turn out to be nothing: a cancelled call whose Reply was closed, bits that were polled.
+        while endpoint.pending.get() != 0 {
+            if self.next_wake(endpoint, name)? {
+                return Ok(());
+            }
         }
         let deadline = thread.context.argument.get();
         if deadline != NEVER && deadline <= self.machine().now() {

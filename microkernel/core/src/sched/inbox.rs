@@ -22,6 +22,8 @@ pub mod reason {
     pub const SIGNAL: u32 = 1 << 2;
     /// Process: it must die.
     pub const KILL: u32 = 1 << 3;
+    /// Endpoint: it has moved here with what is queued at it.
+    pub const ADOPT: u32 = 1 << 10;
     /// Process: it has moved here.
     pub const MOVE: u32 = 1 << 9;
     /// Thread: its system call concerns objects of this CPU.
@@ -130,7 +132,7 @@ impl<M: Machine> Kernel<M> {
     pub fn serve_post(&self, object: Name<Any>, reasons: u32) {
         let kind = Kind::from_number(self.at(object).header.kind.get() as u8);
         match kind {
-            Some(Kind::Endpoint) => self.close_endpoint(object.cast()),
+            Some(Kind::Endpoint) => self.serve_endpoint(object.cast(), reasons),
             Some(Kind::Interrupt) => {
                 self.silence_interrupt(self.at(object.cast::<Interrupt>()));
             }

@@ -91,7 +91,10 @@ impl<M: Machine> Kernel<M> {
                 return;
             }
             match thread.state() {
-                ThreadState::Ready if !thread.run_is_linked() => self.enqueue(name, End::Back),
+                // It may have been woken here before this was heard of, and even run.
+                ThreadState::Ready if !thread.run_is_linked() && name != self.current() => {
+                    self.enqueue(name, End::Back);
+                }
                 ThreadState::Receiving => self.add_timer(name.cast()),
                 _ => {}
             }

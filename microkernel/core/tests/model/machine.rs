@@ -21,7 +21,12 @@ pub struct Ram {
 }
 
 impl Ram {
+    /// RAM as the last world of this host thread left it, if there was one: the kernel must not mind.
     fn new(frames: u64) -> Self {
+        let layout_is = |ram: &Self| ram.layout.size() == frames as usize * PAGE;
+        if let Some(used) = USED.take().filter(layout_is) {
+            return used;
+        }
         let layout = Layout::from_size_align(frames as usize * PAGE, PAGE).expect("a sane size");
         // SAFETY: the layout is not empty.
         let base = unsafe { alloc_zeroed(layout) };
@@ -40,8 +45,25 @@ impl Ram {
     }
 }
 
+thread_local! {
+    static USED: Cell<Option<Ram>> = const { Cell::new(None) };
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let empty = Ram {
+            base: std::ptr::null_mut(),
+            layout: Layout::new::<()>(),
+        };
+        USED.set(Some(std::mem::replace(&mut self.ram, empty)));
+    }
+}
+
 impl Drop for Ram {
     fn drop(&mut self) {
+        if self.base.is_null() {
+            return;
+        }
         // SAFETY: this is how it was allocated.
         unsafe { dealloc(self.base, self.layout) }
     }

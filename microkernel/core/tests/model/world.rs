@@ -137,6 +137,10 @@ enum Play {
     Resting,
     /// In user mode, with a system call to make.
     Ordered(Request),
+    /// In user mode, without orders, about to yield to those that have some.
+    Nudged,
+    /// In the system call that follows from that.
+    Yielding,
     /// In a system call.
     Waiting,
 }
@@ -153,6 +157,9 @@ enum CpuState {
     Idle,
     Poll,
 }
+
+/// Steps between two countings of everything.
+const FULL_CHECK_STEPS: u64 = 6;
 
 /// How long init stays parked.
 const PARKED: u64 = 1 << 40;
@@ -171,6 +178,8 @@ pub struct World {
     dice: u64,
     pub frames_at_boot: u64,
     pub steps: u64,
+    nudges: usize,
+    traces: bool,
     pub checks: bool,
 }
 
@@ -279,6 +288,8 @@ impl World {
             dice: seed.wrapping_mul(0xd134_2543_de82_ef95) | 1,
             frames_at_boot: 0,
             steps: 0,
+            nudges: 0,
+            traces: std::env::var_os("MODEL_TRACE").is_some(),
             checks: true,
         };
         let state = state_of(world.kernels[0].boot(&facts).expect("the model boots"));
@@ -341,6 +352,9 @@ impl World {
                 role
             }
         };
+        if matches!(self.roles[role].play, Play::Yielding) {
+            self.roles[role].play = Play::Resting;
+        }
         if matches!(self.roles[role].play, Play::Waiting) {
             self.roles[role].play = Play::Resting;
             let page = self.kernels[cpu].audit_pages().map_or(0, |[_, page]| page);
@@ -361,11 +375,15 @@ impl World {
     /// Has an actor make a system call when it is its turn.
     pub fn order(&mut self, actor: Actor, request: Request) {
         self.roles[actor.0].answer = None;
+        // A yield that is under way ends before the order is carried out.
         self.roles[actor.0].play = Play::Ordered(request);
     }
 
     pub fn is_resting(&self, actor: Actor) -> bool {
-        matches!(self.roles[actor.0].play, Play::Resting)
+        matches!(
+            self.roles[actor.0].play,
+            Play::Resting | Play::Nudged | Play::Yielding
+        )
     }
 
     /// Takes what an actor's last call came to.
@@ -395,7 +413,7 @@ impl World {
                 moves.push((cpu, Move::Resume));
             }
             if let Some(role) = self.role_on(cpu)
-                && matches!(self.roles[role].play, Play::Ordered(_))
+                && matches!(self.roles[role].play, Play::Ordered(_) | Play::Nudged)
             {
                 moves.push((cpu, Move::Run(role)));
             }
@@ -412,12 +430,28 @@ impl World {
         let (cpu, next) = moves[self.roll(moves.len() as u64) as usize];
         self.bus.now.set(self.bus.now.get() + 1);
         self.steps += 1;
+        if self.traces {
+            let plays: Vec<_> = self
+                .roles
+                .iter()
+                .map(|role| match role.play {
+                    Play::Resting => 'r',
+                    Play::Ordered(_) => 'o',
+                    Play::Nudged => 'n',
+                    Play::Yielding => 'y',
+                    Play::Waiting => 'w',
+                })
+                .collect();
+            eprintln!("{} cpu {cpu} {next:?} {plays:?}", self.bus.now.get());
+        }
         let state = match next {
             Move::Ipi => {
+                self.nudges = 0;
                 self.bus.ipis[cpu].set(false);
                 state_of(self.kernels[cpu].ipi())
             }
             Move::Timer => {
+                self.nudges = 0;
                 self.bus.timers[cpu].set(u64::MAX);
                 state_of(self.kernels[cpu].timer())
             }
@@ -426,15 +460,27 @@ impl World {
         };
         self.enter(cpu, state);
         if self.checks {
-            self.check();
+            // The dear check comes often enough to name the culprit within a few steps.
+            if self.steps.is_multiple_of(FULL_CHECK_STEPS) {
+                self.check();
+            } else {
+                self.check_queues();
+            }
         }
         true
     }
 
     fn run(&mut self, cpu: usize, role: usize) -> CpuState {
-        let Play::Ordered(request) = std::mem::replace(&mut self.roles[role].play, Play::Waiting)
-        else {
-            unreachable!("only ordered roles run");
+        let request = match self.roles[role].play {
+            Play::Ordered(request) => {
+                self.nudges = 0;
+                self.roles[role].play = Play::Waiting;
+                request
+            }
+            _ => {
+                self.roles[role].play = Play::Yielding;
+                Request::new(Operation::Yield)
+            }
         };
         // SAFETY: it is the context that this CPU runs.
         let context = unsafe { &*self.roles[role].context };
@@ -508,22 +554,36 @@ impl World {
         }
     }
 
+    /// The same; and when nothing is left to do, resting threads give way, and then slices of work get their time.
+    pub fn go(&mut self) -> bool {
+        if self.step() || self.yield_for_others() {
+            return true;
+        }
+        let has_work = self.kernels.iter().any(|kernel| kernel.audit_has_work());
+        if has_work {
+            self.advance(100_001);
+        }
+        has_work
+    }
+
     /// If a thread with orders is ready behind one that rests, the resting one yields.
-    fn yield_for_others(&mut self) -> bool {
-        let has_starved = self.roles.iter().enumerate().any(|(number, role)| {
-            matches!(role.play, Play::Ordered(_)) && !self.runs(Actor(number))
-        });
-        if !has_starved {
+    pub fn yield_for_others(&mut self) -> bool {
+        // A thread that has orders, or an answer to see, may be ready behind those that rest. A full round of yielding brings it up.
+        let is_worth_it = self
+            .roles
+            .iter()
+            .any(|role| matches!(role.play, Play::Ordered(_) | Play::Waiting | Play::Yielding));
+        if !is_worth_it || self.nudges > 2 * self.roles.len() {
             return false;
         }
         let mut moved = false;
         for cpu in 0..self.kernels.len() {
             if let Some(role) = self.role_on(cpu)
                 && matches!(self.roles[role].play, Play::Resting)
-                && self.roles[role].answer.is_none()
                 && self.kernels[cpu].audit_ready() > 0
             {
-                self.order(Actor(role), Request::new(Operation::Yield));
+                self.roles[role].play = Play::Nudged;
+                self.nudges += 1;
                 moved = true;
             }
         }
@@ -591,7 +651,7 @@ impl World {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Move {
     Ipi,
     Timer,
