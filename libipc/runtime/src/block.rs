@@ -4,7 +4,8 @@
 //! Only the thread itself ever touches its block, so cells are enough.
 
 use crate::message::Words;
-use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES, TRANSFER_OFFSET};
+use crate::page;
+use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES};
 use core::cell::Cell;
 
 /// One thread's own.
@@ -15,6 +16,7 @@ pub struct ThreadBlock {
     send: *mut u8,
     receive: *mut u8,
     send_lent: Cell<bool>,
+    receive_lent: Cell<bool>,
     pub(crate) outgoing: Transfers,
     pub(crate) incoming: Transfers,
     pub(crate) pending: PendingReply,
@@ -48,6 +50,7 @@ impl ThreadBlock {
             send,
             receive,
             send_lent: Cell::new(false),
+            receive_lent: Cell::new(false),
             outgoing: Transfers::new(),
             incoming: Transfers::new(),
             pending: PendingReply {
@@ -85,38 +88,36 @@ impl ThreadBlock {
         Some(result)
     }
 
-    /// Lends the first `length` bytes of the receive page. `job` must not enter the kernel: it decodes into values of its own, and that is all.
-    ///
-    /// # Safety
-    /// No system call that receives a message happens in `job`.
-    pub(crate) unsafe fn with_received<R>(&self, length: usize, job: impl FnOnce(&[u8]) -> R) -> R {
-        // SAFETY: the page is this thread's, mapped and long enough; nobody writes to it but the kernel, which does not while `job` runs.
+    /// Lends the first `length` bytes of the receive page. What enters the kernel to receive something else meanwhile panics: see
+    /// [`before_receiving`](Self::before_receiving).
+    #[inline(always)]
+    pub(crate) fn with_received<R>(&self, length: usize, job: impl FnOnce(&[u8]) -> R) -> R {
+        let was_lent = self.receive_lent.replace(true);
+        // SAFETY: the page is this thread's, mapped and long enough; nobody writes to it but the kernel, on behalf of this thread, which does not
+        // enter it for that while the page is lent.
         let bytes =
             unsafe { core::slice::from_raw_parts(self.receive, length.min(MAX_MESSAGE_BYTES)) };
-        job(bytes)
+        let result = job(bytes);
+        self.receive_lent.set(was_lent);
+        result
+    }
+
+    /// Called before every system call that can write to the receive page.
+    ///
+    /// # Panics
+    /// If the page is lent: a value whose decoding makes calls itself.
+    #[inline(always)]
+    pub(crate) fn before_receiving(&self) {
+        assert!(
+            !self.receive_lent.get(),
+            "a value makes calls while it is decoded"
+        );
     }
 
     /// The descriptors of the handles that came with the message received last.
     pub(crate) fn received_handles(&self, count: usize) -> ([HandleTransfer; MAX_HANDLES], u8) {
-        read_handles(self.receive, count)
+        page::read_handles(self.receive, count)
     }
-}
-
-/// Reads the descriptors of `count` handles from a message page.
-pub(crate) fn read_handles(page: *const u8, count: usize) -> ([HandleTransfer; MAX_HANDLES], u8) {
-    let mut handles = [HandleTransfer::default(); MAX_HANDLES];
-    let count = count.min(MAX_HANDLES);
-    for (index, handle) in handles.iter_mut().enumerate().take(count) {
-        // SAFETY: every caller passes a whole mapped message page of its own; descriptor `index` is below `MAX_HANDLES` and so inside of it,
-        // aligned because the page and the offset are. Any bytes are a valid `HandleTransfer`.
-        *handle = unsafe {
-            page.add(TRANSFER_OFFSET)
-                .cast::<HandleTransfer>()
-                .add(index)
-                .read()
-        };
-    }
-    (handles, count as u8)
 }
 
 impl Transfers {

@@ -3,18 +3,18 @@
 //! Each has a kernel Call with a message page of its own, made when first needed and used again. A replayable call that was interrupted is started
 //! again by [`Endpoint::receive`](crate::Endpoint::receive), once, before anybody hears of it.
 
-use crate::block::read_handles;
 use crate::client::{failure, pack, unpack_bytes};
 use crate::error::{CallError, Failure, SysError};
 use crate::handle::Handle;
 use crate::message::{Page, Words};
 use crate::object::{self, Connection};
+use crate::page::CallPage;
 use crate::random;
 use crate::schema::Replay;
 use crate::sys::{self, Arguments, Registers, operate};
 use crate::time::Terms;
 use crate::transfer::{self, Arrived};
-use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES};
+use abi::message::{HandleTransfer, MAX_HANDLES};
 use abi::{CallOutcome, MessageInfo, Operation, Outcome};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -43,7 +43,7 @@ struct Pool {
 
 struct Slot {
     call: Handle<object::Call>,
-    page: *mut u8,
+    page: CallPage,
     /// The call that uses the slot, 0 if none.
     id: u64,
     replay: Option<Request>,
@@ -144,7 +144,7 @@ impl Calls {
             request.close();
         }
         let info = registers.info();
-        let (handles, handle_count) = read_handles(slot.page, info.handles());
+        let (handles, handle_count) = slot.page.handles(info.handles());
         Some(Completed {
             id: CallId(slot.id),
             index,
@@ -167,10 +167,10 @@ impl Pool {
         if index >= MAX_CALLS {
             return Err(SysError(Outcome::QuotaHandles));
         }
-        let page = sys::allocate_page()?;
+        let page = CallPage::reserve()?;
         let arguments = Arguments {
             a: self.endpoint.0,
-            words: [index as u64, page as u64, 0, 0, 0, 0, 0, 0],
+            words: [index as u64, page.address(), 0, 0, 0, 0, 0, 0],
             ..Arguments::default()
         };
         let made = operate(Operation::CallCreate, arguments)?;
@@ -202,7 +202,7 @@ impl Pool {
             number,
             arguments,
             &mut words,
-            &Page::Call(slot.page),
+            Page::Call(&mut slot.page),
         )?;
         let mut request = Request {
             connection: connection.raw(),
@@ -228,9 +228,9 @@ impl Pool {
 }
 
 impl Slot {
-    fn submit(&self, request: &Request) -> Result<(), SysError> {
+    fn submit(&mut self, request: &Request) -> Result<(), SysError> {
         if !request.kept.is_empty() {
-            request.rewrite_handles(self.page);
+            request.rewrite_handles(&mut self.page);
         }
         let mut registers = Registers {
             rax: u64::from(request.info.with_code(Operation::CallStart as u8).0)
@@ -270,15 +270,13 @@ impl Request {
     }
 
     /// Puts the kept copies where the first ones were.
-    fn rewrite_handles(&self, page: *mut u8) {
+    fn rewrite_handles(&self, page: &mut CallPage) {
         transfer::begin(abi::message::TransferMode::Copy);
         for handle in &self.kept {
             // There are no more of them than fitted before.
             let _ = transfer::push(*handle, abi::Rights::all());
         }
-        // SAFETY: the page belongs to a Call of ours that is not under way; nobody else uses it.
-        let page = unsafe { core::slice::from_raw_parts_mut(page, MAX_MESSAGE_BYTES) };
-        transfer::write_area(&mut page[abi::message::TRANSFER_OFFSET..]);
+        page.with_mut(|page| transfer::write_area(&mut page[abi::message::TRANSFER_OFFSET..]));
     }
 
     fn close(self) {
@@ -363,11 +361,9 @@ impl Completed {
         let length = self.info.length();
         let result = match self.words.0.get(..length) {
             Some(bytes) => decode(bytes),
-            None => {
-                let page = self.pool.0.borrow().slots[self.index].page;
-                // SAFETY: the Call has ended and its slot is still ours, so its page does not change; the slice ends before the slot is released.
-                decode(unsafe { core::slice::from_raw_parts(page, length.min(MAX_MESSAGE_BYTES)) })
-            }
+            None => self.pool.0.borrow().slots[self.index]
+                .page
+                .with(length, decode),
         };
         drop(arrived);
         result

@@ -53,7 +53,7 @@ where
     let mut words = Words::default();
     // Answers before questions: nobody is to wait for us while we wait for somebody else.
     flush();
-    let info = pack(method, number, arguments, &mut words, &Page::Send)?;
+    let info = pack(method, number, arguments, &mut words, Page::Send)?;
     let answer = enter(connection, terms, info, &words);
     if answer.info().code() == Outcome::Interrupted as u8 && replay != Replay::Never {
         // The answer has overwritten neither our words nor the send page.
@@ -70,7 +70,7 @@ pub(crate) fn pack<A: Serialize>(
     number: Option<u64>,
     arguments: &A,
     words: &mut Words,
-    page: &Page,
+    page: Page<'_>,
 ) -> Result<MessageInfo, Failure> {
     let packed = match number {
         None => encode(&(method, arguments), words, page, TransferMode::Copy),
@@ -97,6 +97,7 @@ fn enter(
         rsi: terms.deadline.as_ns(),
         words: *words,
     };
+    sys::block().before_receiving();
     sys::system_call(&mut registers);
     registers
 }
@@ -122,8 +123,7 @@ fn unpack<T: DeserializeOwned, E: DeserializeOwned>(answer: &Registers) -> Resul
     let length = info.length();
     let result = match answer.words.0.get(..length) {
         Some(bytes) => unpack_bytes(bytes),
-        // SAFETY: decoding into owned values receives no message.
-        None => unsafe { block.with_received(length, unpack_bytes) },
+        None => block.with_received(length, unpack_bytes),
     };
     drop(arrived);
     result
@@ -298,8 +298,7 @@ pub fn call_bytes_with_handles(
     let bytes = if info.length() <= REGISTER_BYTES {
         answer.words.0[..info.length()].to_vec()
     } else {
-        // SAFETY: the closure only copies.
-        unsafe { sys::block().with_received(info.length(), <[u8]>::to_vec) }
+        sys::block().with_received(info.length(), <[u8]>::to_vec)
     };
     let refused = match bytes.split_first() {
         Some((&(STATUS_OK | STATUS_ERROR), _)) => {

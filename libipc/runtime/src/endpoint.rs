@@ -197,7 +197,9 @@ impl Endpoint {
 
     #[inline(always)]
     fn enter(&self, until: u64) -> Registers {
-        let pending = &sys::block().pending;
+        let block = sys::block();
+        block.before_receiving();
+        let pending = &block.pending;
         let reply = pending.reply.replace(0);
         let mut registers = Registers {
             rdi: u64::from(self.handle.raw().0) | (u64::from(reply) << 32),

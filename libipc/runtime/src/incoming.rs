@@ -75,8 +75,7 @@ impl<'e> IncomingCall<'e> {
         match self.info.length() {
             0 => None,
             length if length <= REGISTER_BYTES => Some(self.buffers.words.0[0]),
-            // SAFETY: the closure only copies a byte.
-            _ => unsafe { sys::block().with_received(1, |bytes| bytes.first().copied()) },
+            _ => sys::block().with_received(1, |bytes| bytes.first().copied()),
         }
     }
 
@@ -274,8 +273,7 @@ impl<'e> IncomingCall<'e> {
         let arrived = self.arrive();
         let value = match self.buffers.words.0.get(..length) {
             Some(bytes) => decode(bytes),
-            // SAFETY: decoding into an owned value makes no system call that receives; a handle that is dropped in it is closed, which receives nothing.
-            None => unsafe { sys::block().with_received(length, |bytes| decode(bytes)) },
+            None => sys::block().with_received(length, |bytes| decode(bytes)),
         };
         drop(arrived);
         value
@@ -308,17 +306,11 @@ impl<'e> IncomingCall<'e> {
     #[inline(never)]
     fn settle_page(&mut self) {
         let length = self.info.length();
-        {
-            let copy = self
-                .buffers
-                .copy
-                .get_or_insert_with(|| Box::new([0; MAX_MESSAGE_BYTES]));
-            // SAFETY: the closure only copies.
-            unsafe {
-                sys::block()
-                    .with_received(length, |bytes| copy[..bytes.len()].copy_from_slice(bytes))
-            };
-        }
+        let copy = self
+            .buffers
+            .copy
+            .get_or_insert_with(|| Box::new([0; MAX_MESSAGE_BYTES]));
+        sys::block().with_received(length, |bytes| copy[..bytes.len()].copy_from_slice(bytes));
     }
 
     fn settled_bytes(&self) -> &[u8] {

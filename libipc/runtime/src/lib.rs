@@ -3,11 +3,16 @@
 //!
 //! On the host the same code runs against a kernel in memory (`libipc-testing`), so a server's logic is tested without a machine.
 #![cfg_attr(target_os = "none", no_std)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 extern crate self as libipc;
 
 mod badge;
+#[allow(
+    unsafe_code,
+    reason = "the message pages of a thread are lent out here"
+)]
 mod block;
 pub mod boot;
 pub mod bootstrap;
@@ -24,11 +29,14 @@ mod error;
 pub mod fault;
 mod handle;
 #[cfg(target_os = "none")]
+#[allow(unsafe_code, reason = "it is the global allocator")]
 pub mod heap;
 mod incoming;
 pub mod log;
 mod message;
 pub mod object;
+#[allow(unsafe_code, reason = "the message pages of Calls are lent out here")]
+mod page;
 pub mod panic;
 pub mod prelude;
 pub mod random;
@@ -37,8 +45,11 @@ pub mod ring;
 pub mod schema;
 mod space;
 #[cfg(target_os = "none")]
+#[allow(unsafe_code, reason = "the first instructions of a process")]
 pub mod start;
+#[allow(unsafe_code, reason = "a lock over a shared value")]
 pub mod sync;
+#[allow(unsafe_code, reason = "the way into the kernel")]
 pub mod sys;
 pub mod thread;
 pub mod time;

@@ -2,6 +2,7 @@
 
 use crate::decoder::decode_all;
 use crate::encoder::encode_into;
+use crate::page::CallPage;
 use crate::sys;
 use crate::transfer;
 use abi::MessageInfo;
@@ -51,11 +52,11 @@ pub struct TooLarge;
 pub struct Malformed;
 
 /// Where the bytes that do not fit the registers go.
-pub(crate) enum Page {
+pub(crate) enum Page<'a> {
     /// The thread's send page.
     Send,
     /// The page of a Call that is not under way, which `Calls` owns.
-    Call(*mut u8),
+    Call(&'a mut CallPage),
 }
 
 /// Encodes `value` into `words`, or, if it is longer, into the page. The info word that comes back has length and handles.
@@ -65,7 +66,7 @@ pub(crate) enum Page {
 pub(crate) fn encode<V: Serialize>(
     value: &V,
     words: &mut Words,
-    page: &Page,
+    page: Page<'_>,
     mode: TransferMode,
 ) -> Result<MessageInfo, TooLarge> {
     transfer::begin(mode);
@@ -81,10 +82,10 @@ fn encode_in_page<V: Serialize>(
     value: &V,
     first: Result<usize, TooLarge>,
     words: &mut Words,
-    page: &Page,
+    page: Page<'_>,
     mode: TransferMode,
 ) -> Result<MessageInfo, TooLarge> {
-    let mut fill = |page: &mut [u8]| {
+    let fill = |page: &mut [u8]| {
         let length = match first {
             Ok(length) => length,
             Err(TooLarge) => {
@@ -107,13 +108,7 @@ fn encode_in_page<V: Serialize>(
             crate::endpoint::flush();
             sys::block().with_send_page(fill).unwrap_or(Err(TooLarge))
         }
-        Page::Call(address) => {
-            // SAFETY: the page belongs to a Call of ours that is not under way, so neither the kernel nor anyone else uses it now.
-            let page = unsafe {
-                core::slice::from_raw_parts_mut(*address, abi::message::MAX_MESSAGE_BYTES)
-            };
-            fill(page)
-        }
+        Page::Call(page) => page.with_mut(fill),
     }
 }
 

@@ -1,12 +1,18 @@
 //! The kinds of kernel object, and what can be done with a handle to each.
 
 mod connection;
+#[allow(
+    unsafe_code,
+    reason = "memory that others write to is only reached by copies and atomics"
+)]
+mod mapping;
 mod memory;
 mod process;
 mod small;
 
 pub use connection::{EndpointFigures, Service};
-pub use memory::{Mapping, MemoryFigures, Protection};
+pub use mapping::{Mapping, Protection};
+pub use memory::MemoryFigures;
 pub use process::{ProcessFigures, ThreadFigures, ThreadStart, yield_now};
 pub use small::{Caching, CpuFigures, IoAddress, LineMode, MessageInterrupt, QuotaFigures};
 

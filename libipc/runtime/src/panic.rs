@@ -12,8 +12,7 @@ pub fn die(reason: fmt::Arguments<'_>) -> ! {
 
 #[cfg(target_os = "none")]
 fn end(_reason: fmt::Arguments<'_>) -> ! {
-    // SAFETY: `ud2` faults. The kernel freezes the thread and tells the supervisor.
-    unsafe { core::arch::asm!("ud2", options(noreturn, nostack)) }
+    crate::sys::fault()
 }
 
 #[cfg(not(target_os = "none"))]

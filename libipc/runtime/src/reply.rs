@@ -109,7 +109,7 @@ impl RawReply {
         if let Ok(info) = encode(
             &(STATUS_REFUSED, refusal),
             &mut words,
-            &Page::Send,
+            Page::Send,
             TransferMode::Move,
         ) {
             send_now(self.take(), info, &words);
@@ -190,11 +190,11 @@ fn encode_result<T: Serialize, E: Serialize>(
     words: &mut Words,
 ) -> Result<MessageInfo, TooLarge> {
     match result {
-        Ok(value) => encode(&(STATUS_OK, value), words, &Page::Send, TransferMode::Move),
+        Ok(value) => encode(&(STATUS_OK, value), words, Page::Send, TransferMode::Move),
         Err(error) => encode(
             &(STATUS_ERROR, error),
             words,
-            &Page::Send,
+            Page::Send,
             TransferMode::Move,
         ),
     }

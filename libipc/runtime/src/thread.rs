@@ -5,6 +5,10 @@ use crate::sys::{Arguments, operate};
 pub use spawn::{JoinHandle, spawn};
 
 #[cfg(target_os = "none")]
+#[allow(
+    unsafe_code,
+    reason = "a new thread finds what it was made for through a pointer"
+)]
 mod spawn;
 #[cfg(target_os = "none")]
 pub(crate) use spawn::adopt_first;

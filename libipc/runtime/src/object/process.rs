@@ -280,15 +280,13 @@ impl Handle<Process> {
             let from = address
                 .checked_add(done as u64)
                 .ok_or(SysError(Outcome::BadAddress))?;
+            sys::block().before_receiving();
             let answer = operate(
                 Operation::ProcessRead,
                 self.arguments_with(&[from, chunk.len() as u64]),
             )?;
             let count = usize::try_from(answer.rdi).unwrap_or(0).min(chunk.len());
-            // SAFETY: the closure only copies.
-            unsafe {
-                sys::block().with_received(count, |bytes| chunk[..count].copy_from_slice(bytes))
-            };
+            sys::block().with_received(count, |bytes| chunk[..count].copy_from_slice(bytes));
             done += count;
             if count < chunk.len() {
                 break;
@@ -365,16 +363,14 @@ impl Handle<Thread> {
     /// # Errors
     /// `InvalidState` while it runs.
     pub fn registers(&self) -> Result<ThreadRegisters, SysError> {
+        sys::block().before_receiving();
         operate(Operation::ThreadRegisters, self.arguments())?;
         let mut words = [0u64; 19];
-        // SAFETY: the closure only copies.
-        unsafe {
-            sys::block().with_received(words.len() * 8, |bytes| {
-                for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-                    *word = u64::from_le_bytes(*chunk);
-                }
-            });
-        }
+        sys::block().with_received(words.len() * 8, |bytes| {
+            for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                *word = u64::from_le_bytes(*chunk);
+            }
+        });
         let [
             rax,
             rbx,

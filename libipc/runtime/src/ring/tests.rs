@@ -178,6 +178,7 @@ proptest! {
 }
 
 /// The same algorithm on loom's memory: every interleaving that the C++ memory model allows, for small rings.
+#[allow(unsafe_code, reason = "loom watches every access")]
 mod every_interleaving {
     use super::*;
     use loom::cell::UnsafeCell;

@@ -149,3 +149,9 @@ pub(crate) fn grow(length: u64) -> Result<*mut u8, SysError> {
     );
     mapped
 }
+
+/// Faults: the kernel freezes the thread and tells the supervisor.
+pub(crate) fn fault() -> ! {
+    // SAFETY: `ud2` has no effect but the fault.
+    unsafe { asm!("ud2", options(noreturn, nostack)) }
+}
