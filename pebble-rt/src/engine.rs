@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::system::Patience;
 
-pub use crate::builtins::LIBRARY as BUILTINS;
+pub use crate::builtins::{LIBRARY as BUILTINS, PRELUDE_SOURCE};
 pub use crate::vm::Vm;
 
 /// What a program may use. Passing a limit is an error that the program can catch.

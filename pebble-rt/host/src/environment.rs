@@ -1,12 +1,23 @@
 //! What programs find when they start, for the checker and for completion.
 
+use pebble_rt::engine::{BUILTINS, PRELUDE_SOURCE};
 use pebble_rt::modules::LIBRARY;
 use pebble_rt::native::{ANY_NUMBER, NativeFunction, NativeMember};
+use pebble_rt::syntax::parse;
 use pebble_rt::tools::check::{Arity, Environment, Known};
 
 /// The names of every program.
 pub fn standard() -> Environment {
     let mut environment = Environment::new();
+    if let Ok(prelude) = parse(PRELUDE_SOURCE) {
+        environment.add_module(&prelude);
+    }
+    BUILTINS
+        .functions
+        .iter()
+        .copied()
+        .flatten()
+        .for_each(|function| environment.add(function.name, known(function)));
     LIBRARY
         .functions
         .iter()
