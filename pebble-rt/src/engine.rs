@@ -23,6 +23,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::bytecode;
+use crate::compile::compile;
+use crate::syntax::ast::Span;
+use crate::syntax::{self, SyntaxError};
 use crate::system::Patience;
 
 pub use crate::builtins::{LIBRARY as BUILTINS, PRELUDE_SOURCE};
@@ -131,4 +135,12 @@ impl InterruptHandle {
     pub fn interrupt(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// What the compiler makes of a program, as text for people.
+pub fn disassemble(source: &str) -> Result<String, SyntaxError> {
+    let tree = syntax::parse(source)?;
+    let unit = compile(&tree, &|_| false)
+        .map_err(|error| SyntaxError::plain(error.line, Span::default(), error.message))?;
+    Ok(bytecode::listing(&unit))
 }

@@ -4,6 +4,7 @@
 mod arguments;
 mod check;
 mod diagnostics;
+mod dis;
 mod environment;
 mod format;
 mod launch;
@@ -28,7 +29,7 @@ struct Verb {
     run: fn(Arguments) -> ExitCode,
 }
 
-const VERBS: [Verb; 7] = [
+const VERBS: [Verb; 8] = [
     Verb {
         name: "run",
         usage: "[--trace] [--profile] FILE [ARG…]",
@@ -64,6 +65,12 @@ const VERBS: [Verb; 7] = [
         usage: "[--check] [FILE…]",
         help: "Lay programs out in one way",
         run: format::run,
+    },
+    Verb {
+        name: "dis",
+        usage: "FILE",
+        help: "Show the bytecode of a program",
+        run: dis::run,
     },
     Verb {
         name: "lsp",

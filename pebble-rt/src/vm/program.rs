@@ -218,12 +218,16 @@ impl Vm {
         }
     }
 
-    /// The calls that the main thread is in, outermost first.
+    /// The calls that the thread that ran last is in, outermost first.
     pub fn trace(&self) -> Vec<TraceEntry> {
-        let frames = self.scheduler.main_thread().frames.iter();
+        let frames = self
+            .core
+            .threads
+            .current_thread()
+            .map_or(&[][..], |thread| &thread.frames);
         frames
-            .map(|frame| &frame.function.code)
-            .zip(self.scheduler.main_thread().frames.iter().map(|frame| frame.pc))
+            .iter()
+            .map(|frame| (&frame.function.code, frame.pc))
             .filter(|(code, _)| code.module != super::core::PRELUDE)
             .map(|(code, pc)| TraceEntry {
                 function: String::from(&*code.name),

@@ -103,6 +103,11 @@ pub(crate) struct ThreadTable {
 }
 
 impl ThreadTable {
+    /// The thread that ran last, when it is not running now.
+    pub(crate) fn current_thread(&self) -> Option<&Thread> {
+        self.entries.get(&self.current)?.thread.as_ref()
+    }
+
     fn new_id(&mut self) -> i64 {
         self.next_id += 1;
         self.next_id
