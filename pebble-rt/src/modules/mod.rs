@@ -28,6 +28,7 @@ mod string_methods;
 mod struct_module;
 mod system_module;
 mod table;
+mod tasks;
 mod terminal;
 mod text;
 pub mod text_helpers;
@@ -66,6 +67,7 @@ pub static LIBRARY: Library = Library {
         struct_module::FUNCTIONS,
         builtins::FUNCTIONS,
         runtime::FUNCTIONS,
+        tasks::FUNCTIONS,
     ],
     modules: &[
         &math::MODULE,
