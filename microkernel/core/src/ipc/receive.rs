@@ -97,6 +97,8 @@ impl<M: Machine> Kernel<M> {
                 Ok(connection.is_some_and(|connection| {
                     let badge = self.at(connection).badge.get();
                     self.set_wake(thread, WakeKind::Closed, badge, 0);
+                    // A ring that was not taken before is no news any more.
+                    self.unqueue_connection(connection);
                     self.unpin(Kind::Connection, connection.cast());
                     true
                 }))
