@@ -122,14 +122,21 @@ impl Calls {
     }
 
     /// Takes the end of a call from the registers. `None` if the call was started again, or is none of ours.
-    pub(crate) fn complete(&self, registers: &Registers) -> Option<Completed> {
+    #[inline(never)]
+    pub(crate) fn complete(
+        &self,
+        cookie: u64,
+        info: MessageInfo,
+        ended: u32,
+        words: Words,
+    ) -> Option<Completed> {
         let mut pool = self.0.borrow_mut();
-        let index = usize::try_from(registers.rdi).ok()?;
+        let index = usize::try_from(cookie).ok()?;
         let slot = pool.slots.get_mut(index)?;
         if slot.id == 0 {
             return None;
         }
-        let ended = CallOutcome::from_bits(registers.upper()).unwrap_or(CallOutcome {
+        let ended = CallOutcome::from_bits(ended).unwrap_or(CallOutcome {
             outcome: Outcome::Unsupported,
             detail: 0,
         });
@@ -143,14 +150,13 @@ impl Calls {
         if let Some(request) = slot.replay.take() {
             request.close();
         }
-        let info = registers.info();
         let (handles, handle_count) = slot.page.handles(info.handles());
         Some(Completed {
             id: CallId(slot.id),
             index,
             ended,
             info,
-            words: registers.words,
+            words,
             handles,
             handle_count,
             pool: self.clone(),

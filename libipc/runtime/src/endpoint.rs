@@ -169,7 +169,13 @@ impl Endpoint {
                     break (registers.rdi, registers.rsi, info);
                 }
                 Some(WakeKind::Completed) => {
-                    if let Some(completed) = self.calls.complete(&registers) {
+                    let completed = self.calls.complete(
+                        registers.rdi,
+                        info,
+                        registers.upper(),
+                        registers.words,
+                    );
+                    if let Some(completed) = completed {
                         return Wake::Completed(completed);
                     }
                 }

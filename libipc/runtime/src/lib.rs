@@ -26,6 +26,7 @@ mod decoder;
 mod encoder;
 mod endpoint;
 mod error;
+pub mod executor;
 pub mod fault;
 mod handle;
 #[cfg(target_os = "none")]

@@ -415,3 +415,41 @@ fn the_death_of_a_process_says_why() {
         Err(Death::Panicked("because".into()))
     );
 }
+
+#[test]
+fn a_task_makes_one_call_after_the_other_and_its_server_never_waits() {
+    let mut setup = Setup::new();
+    let server = setup.start();
+    setup.as_client(|client| {
+        let mut endpoint = Endpoint::create().unwrap();
+        let mut executor = libipc::executor::Executor::new();
+        let results = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        for start in [1u64, 100] {
+            let (calls, waiting) = (endpoint.calls(), executor.waiting());
+            let connection = client.connection().duplicate().unwrap();
+            let results = results.clone();
+            let task = async move {
+                let client = sample::Client::adopt(connection);
+                let mut sum = start;
+                for _ in 0..3 {
+                    let started = client.start_add(&calls, soon(), sum, 1u64).unwrap();
+                    sum = waiting.on(started).await.unwrap();
+                }
+                results.borrow_mut().push(sum);
+            };
+            executor.spawn(task).unwrap();
+        }
+        let other = client.start_add(&endpoint.calls(), soon(), 5, 5).unwrap();
+        let mut unclaimed = Vec::new();
+        while !executor.is_empty() || unclaimed.is_empty() {
+            let Wake::Completed(done) = endpoint.receive(None) else {
+                panic!("only calls are awaited")
+            };
+            unclaimed.extend(executor.completed(done));
+        }
+        assert_eq!(*results.borrow(), [4, 103]);
+        assert_eq!(unclaimed.pop().map(|done| other.finish(done)), Some(Ok(10)));
+        assert_eq!(endpoint.calls().under_way(), 0);
+    });
+    assert_eq!(server.join(), Ok(()));
+}
