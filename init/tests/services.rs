@@ -31,7 +31,7 @@ fn authority_beyond_connections_is_where_it_is_meant_to_be() {
     assert_eq!(holders(Grant::Broker), ["agentd", "bench", "selftest"]);
     assert_eq!(
         holders(Grant::ServiceControl),
-        ["agentd", "bench", "selftest"]
+        ["agentd", "bench", "procd", "selftest"]
     );
     assert_eq!(holders(Grant::Spawn), ["bench", "procd", "selftest"]);
     assert_eq!(holders(Grant::LogSources), ["procd"]);
