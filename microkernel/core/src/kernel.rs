@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::layout::{MAX_CPUS, NEVER};
 
-use crate::machine::{Access, DEVICE_VECTORS, Exception, Machine, Resume};
+use crate::ipc::OpenCall;
+use crate::machine::{Access, DEVICE_VECTORS, Exception, FastResume, Machine, Resume};
 use crate::mem::allocator::FrameAllocator;
 use crate::mem::frame::{Frame, FrameRange};
 use crate::mem::stock::FrameStock;
@@ -144,6 +145,8 @@ pub struct Kernel<M: Machine + 'static> {
     pub(crate) accounted_until: Cell<u64>,
     /// 1 unless the fast path is turned off.
     pub(crate) fast_path: Cell<u64>,
+    /// The call that the fast path has just made.
+    pub(crate) open: OpenCall,
     /// What the hardware timer is armed for.
     pub(crate) armed_until: Cell<u64>,
     /// The earliest deadline.
@@ -184,6 +187,7 @@ impl<M: Machine> Kernel<M> {
             fast_path: Cell::new(1),
             armed_until: Cell::new(NEVER),
             timers: Cell::new(0),
+            open: OpenCall::new(),
             turn_end: Cell::new(NEVER),
             ports_active: Cell::new(0),
             busy_since: Cell::new(0),
@@ -229,32 +233,39 @@ impl<M: Machine> Kernel<M> {
     /// long way's needs out of the short one.
     #[inline]
     pub fn syscall(&self) -> Resume<'_> {
-        match self.try_fast() {
-            Some(resume) => resume,
-            None => self.long_syscall(),
+        let Some(FastResume { context, words }) = self.try_fast() else {
+            return self.long_syscall();
+        };
+        for (to, from) in context.words.iter().zip(&words.words) {
+            to.set(from.get());
         }
+        Resume::User(context)
     }
 
     /// The current thread's system call, which [`Kernel::try_fast`] did not perform.
     pub fn long_syscall(&self) -> Resume<'_> {
+        self.settle();
         self.slow_syscall();
         self.leave_counted()
     }
 
     /// The current thread touched a page that is not there, or not for this.
     pub fn page_fault(&self, address: u64, access: Access, error_code: u64) -> Resume<'_> {
+        self.settle();
         self.serve_page_fault(address, access, error_code);
         self.leave_counted()
     }
 
     /// The current thread did something else that the processor refused.
     pub fn exception(&self, exception: Exception) -> Resume<'_> {
+        self.settle();
         self.serve_exception(exception);
         self.leave_counted()
     }
 
     /// A device interrupted with this vector. A line is masked in here; the machine ends the interrupt at the local APIC after this returns.
     pub fn interrupt(&self, vector: u8) -> Resume<'_> {
+        self.settle();
         if DEVICE_VECTORS.contains(&vector) {
             let count = &self.statistics.interrupts;
             count.set(count.get() + 1);
@@ -265,12 +276,14 @@ impl<M: Machine> Kernel<M> {
 
     /// The one-shot timer expired.
     pub fn timer(&self) -> Resume<'_> {
+        self.settle();
         self.serve_timer();
         self.leave_counted()
     }
 
     /// Another CPU has posted something.
     pub fn ipi(&self) -> Resume<'_> {
+        self.settle();
         self.serve_inbox();
         self.leave_counted()
     }
@@ -278,6 +291,7 @@ impl<M: Machine> Kernel<M> {
     /// Says what to run when nothing else happened: the first entry on a CPU other than 0 (after `boot` on CPU 0 has returned), after
     /// [`Resume::Poll`], and after an interrupt that was the machine's own affair.
     pub fn resume(&self) -> Resume<'_> {
+        self.settle();
         self.leave_counted()
     }
 

@@ -257,6 +257,15 @@ pub enum Resume<'k> {
     Poll,
 }
 
+/// What the fast path answers: the thread to run now. Its address space is active.
+#[derive(Clone, Copy)]
+pub struct FastResume<'k> {
+    /// The thread's registers, but for the words of the message.
+    pub context: &'k UserContext,
+    /// The registers whose words it is to find: those of the thread that sent it a message, so that they are moved once, when they are loaded.
+    pub words: &'k UserContext,
+}
+
 /// What a thread did when the hardware stopped it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exception {

@@ -35,7 +35,7 @@ pub struct HandleSlot {
     pub meta: Cell<u64>,
     /// For a Reply: the badge of the call.
     pub badge: Cell<u64>,
-    /// Free: the next free slot. A Reply whose caller has gone: the next such slot that the receiver has not been told of.
+    /// Free: the handle that the next free slot will be. A Reply whose caller has gone: the next such slot that the receiver has not been told of.
     pub link: Cell<u64>,
 }
 
@@ -205,8 +205,8 @@ impl<M: Machine> Kernel<M> {
         for index in (first..first + BATCH).rev().filter(|&index| index != 0) {
             let slot = self.slot(process, index as usize);
             slot.meta.set(1 << 32);
-            slot.link.set(u64::from(process.free_slot.get()));
-            process.free_slot.set(index);
+            slot.link.set(u64::from(process.next_handle.get()));
+            process.next_handle.set(Handle::new(index as usize, 1).0);
             process.free_slots.set(process.free_slots.get() + 1);
         }
         Ok(())
@@ -221,26 +221,38 @@ impl<M: Machine> Kernel<M> {
         kind: Kind,
         rights: Rights,
     ) -> Option<(Handle, &HandleSlot)> {
-        let index = process.free_slot.get();
-        if index == 0 {
+        let handle = Handle(process.next_handle.get());
+        if handle.is_none() {
             return None;
         }
-        let slot = self.slot(process, index as usize);
-        process.free_slot.set(slot.link.get() as u32);
+        let slot = self.slot(process, handle.slot());
+        process.next_handle.set(slot.link.get() as u32);
         process.free_slots.set(process.free_slots.get() - 1);
-        let generation = meta::generation(slot.meta.get());
         slot.object.set(object);
-        slot.meta.set(meta::new(generation, kind, rights));
-        Some((Handle::new(index as usize, generation as u32), slot))
+        slot.meta
+            .set(meta::new(u64::from(handle.generation()), kind, rights));
+        Some((handle, slot))
+    }
+
+    /// Makes the next handle another one, as if it had been taken and closed.
+    #[inline]
+    pub fn skip_handle(&self, process: &Process) {
+        let next = process.next_handle.get();
+        let skipped = next
+            .checked_add(1 << Handle::SLOT_BITS)
+            .unwrap_or_else(|| Handle::new(Handle(next).slot(), 1).0);
+        process.next_handle.set(skipped);
     }
 
     /// Gives a slot back. What it held is the caller's to release.
     #[inline]
     pub fn free_slot(&self, process: &Process, index: u32, slot: &HandleSlot) {
+        let generation = meta::next_generation(slot.meta.get());
         slot.object.set(0);
-        slot.meta.set(meta::next_generation(slot.meta.get()) << 32);
-        slot.link.set(u64::from(process.free_slot.get()));
-        process.free_slot.set(index);
+        slot.meta.set(generation << 32);
+        slot.link.set(u64::from(process.next_handle.get()));
+        let handle = Handle::new(index as usize, generation as u32);
+        process.next_handle.set(handle.0);
         process.free_slots.set(process.free_slots.get() + 1);
     }
 
@@ -276,6 +288,11 @@ impl<M: Machine> Kernel<M> {
                 self.drop_reply(name.cast());
             }
             return;
+        }
+        if kind == Kind::Endpoint {
+            process
+                .endpoints_closed
+                .set(process.endpoints_closed.get().wrapping_add(1));
         }
         self.free_slot(process, index, slot);
         self.release(Held {

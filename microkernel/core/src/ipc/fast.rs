@@ -1,17 +1,23 @@
 //! The fast path: a short call to a receiver that waits on this CPU, and its answer.
 //!
+//! A call made here is *open* until the next entry into this CPU's kernel. If that entry is the answer, as it nearly always is, the two
+//! threads have done nothing but change places: there was no time for a deadline to pass, for another thread to look at a queue, or for a
+//! handle to be closed. So an open call is only noted ([`OpenCall`]); the Reply, the deadline, the states and the queues are as they were
+//! before it. Every other entry begins with [`Kernel::settle`], which writes all that down as the long way would have.
+//!
 //! Nothing is decided here that the long way would decide otherwise: whatever is out of the ordinary, the long way gets, before anything was
-//! changed. The budget is 150 instructions in each direction (`docs/kernel/fast-path.md` walks through them); the benchmark
-//! `call_registers` holds it there.
+//! changed. `docs/kernel/fast-path.md` walks through the instructions; the benchmark `call_registers` counts them.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use abi::layout::NEVER;
+use abi::message::REGISTER_BYTES;
 use abi::records::ThreadState;
-use abi::{Handle, MessageInfo, Operation, Outcome, Rights};
+use abi::{Handle, Operation, Outcome, Rights};
 
 use crate::kernel::Kernel;
-use crate::machine::{Machine, Resume};
+use crate::machine::{FastResume, Machine};
 use crate::object::call::{CallState, Caller};
 use crate::object::connection::Connection;
 use crate::object::endpoint::Endpoint;
@@ -20,15 +26,39 @@ use crate::object::name::Name;
 use crate::object::process::Process;
 use crate::object::thread::Thread;
 
-/// The length in a message's shape. What a receiver gets has nothing else: `Outcome::Ok` and `WakeKind::Call` are zero.
-const LENGTH_BITS: u64 = 0x1fff << 8;
+/// Length, handles and leases in a message's shape: at most this much if the message is in registers alone, because handles and
+/// leases lie above the length. What a receiver gets has nothing else: `Outcome::Ok` and `WakeKind::Call` are zero.
+const SHAPE_BITS: u64 = 0x07ff_ff00;
+const SHORT_SHAPE: u64 = (REGISTER_BYTES as u64) << 8;
 
 const _: () = assert!(Outcome::Ok as u8 == 0 && abi::WakeKind::Call as u8 == 0);
+
+/// A call that the fast path has made since the last other entry. Its receiver is the current thread; it is still in its endpoint's queue of
+/// receivers.
+pub(crate) struct OpenCall {
+    /// Whose call it is; none if there is no open call.
+    caller: Cell<Name<Thread>>,
+    endpoint: Cell<Name<Endpoint>>,
+    badge: Cell<u64>,
+    /// The two handles of the `ReplyReceive` that answers it: the endpoint's, by which the receiver waits, and the Reply's.
+    answer: Cell<u64>,
+}
+
+impl OpenCall {
+    pub(crate) const fn new() -> Self {
+        Self {
+            caller: Cell::new(Name::NONE),
+            endpoint: Cell::new(Name::NONE),
+            badge: Cell::new(0),
+            answer: Cell::new(0),
+        }
+    }
+}
 
 impl<M: Machine> Kernel<M> {
     /// Performs the current thread's system call if it is a short one.
     #[inline]
-    pub fn try_fast(&self) -> Option<Resume<'_>> {
+    pub fn try_fast(&self) -> Option<FastResume<'_>> {
         let name = self.current();
         if self.fast_path.get() == 0 || name.is_none() {
             return None;
@@ -41,8 +71,12 @@ impl<M: Machine> Kernel<M> {
         } else if operation == Operation::ReplyReceive as u8 {
             self.fast_reply_receive(name, thread, info)
         } else if operation == Operation::Null as u8 {
-            thread.context.info.set(Outcome::Ok as u64);
-            Some(Resume::User(&thread.context))
+            let context = &thread.context;
+            context.info.set(Outcome::Ok as u64);
+            Some(FastResume {
+                context,
+                words: context,
+            })
         } else {
             None
         }
@@ -55,19 +89,16 @@ impl<M: Machine> Kernel<M> {
         name: Name<Thread>,
         thread: &'k Thread,
         info: u64,
-    ) -> Option<Resume<'k>> {
+    ) -> Option<FastResume<'k>> {
         let handles = thread.context.handles.get();
-        let deadline = thread.context.argument.get();
-        // A deadline before what the timer is armed for needs it armed anew, or has passed; one that never comes is refused.
-        if !MessageInfo(info as u32).is_registers_only()
-            || handles >> 32 != 0
-            || deadline < self.armed_until.get()
-            || deadline == NEVER
-        {
+        let shape = info & SHAPE_BITS;
+        // A deadline before what the timer is armed for needs it armed anew, or has passed; one that never comes (the sum is 0) is refused.
+        let after_deadline = thread.context.argument.get().wrapping_add(1);
+        if shape > SHORT_SHAPE || handles >> 32 != 0 || after_deadline <= self.armed_until.get() {
             return None;
         }
-        let process_name = thread.process.get();
-        let process = self.at(process_name);
+        self.settle();
+        let process = self.at(thread.process.get());
         let slot = self.find_slot(
             process,
             Handle(handles as u32),
@@ -88,55 +119,74 @@ impl<M: Machine> Kernel<M> {
         let receiver = self.at(receiver_name);
         let server_name = receiver.process.get();
         let server = self.at(server_name);
-        if receiver.is_suspended.get() != 0 || !server.is_alive() {
+        let reply = server.next_handle.get();
+        if receiver.is_suspended.get() != 0
+            || receiver.endpoints_closed.get() != server.endpoints_closed.get()
+            || receiver.call.timer_cpu.get() != 0
+            || !server.is_alive()
+            || reply == 0
+        {
             return None;
         }
-        let (reply, reply_slot) =
-            self.take_slot(server, name.bits(), Kind::Reply, Rights::empty())?;
 
         let badge = connection.badge.get();
         let priority = thread.priority.get();
-        reply_slot.badge.set(badge);
-        let record = &thread.call;
-        record.endpoint.set(endpoint_name);
-        record.badge.set(badge);
-        record.receiver.set(server_name);
-        record.reply_slot.set(reply.slot() as u32);
-        record.priority.set(priority);
-        record.deadline.set(deadline);
-        record.set_state(CallState::Received);
-        endpoint.outstanding.set(endpoint.outstanding.get() + 1);
-        self.add_late_timer(name.cast(), record);
-        self.unlink(&endpoint.receivers, receiver_name.cast());
-        self.remove_timer(receiver_name.cast());
-
         let context = &receiver.context;
-        context.info.set(info & LENGTH_BITS);
+        let waits_by = context.handles.get() as u32;
+        let open = &self.open;
+        open.caller.set(name);
+        open.endpoint.set(endpoint_name);
+        open.badge.set(badge);
+        open.answer
+            .set(u64::from(waits_by) | u64::from(reply) << 32);
+        context.info.set(shape);
         context.handles.set(badge);
         context
             .argument
-            .set(u64::from(reply.0) | u64::from(priority) << 32);
-        move_words(thread, receiver);
+            .set(u64::from(reply) | u64::from(priority) << 32);
         receiver
             .priority
             .set(receiver.base_priority.get().max(priority));
-        thread.set_state(ThreadState::Calling);
-        thread.waits_on.set(endpoint_name.bits());
         Some(self.fast_switch(thread, process, receiver_name, server_name))
     }
 
-    /// An answer in registers to a thread that lives here, by one that then waits for ever for the next call.
+    /// An answer in registers by a thread that then waits for ever for the next call.
     #[inline]
     fn fast_reply_receive<'k>(
         &'k self,
         name: Name<Thread>,
         thread: &'k Thread,
         info: u64,
-    ) -> Option<Resume<'k>> {
-        let handles = thread.context.handles.get();
-        if !MessageInfo(info as u32).is_registers_only() || thread.context.argument.get() != NEVER {
+    ) -> Option<FastResume<'k>> {
+        let shape = info & SHAPE_BITS;
+        if shape > SHORT_SHAPE || thread.context.argument.get() != NEVER {
             return None;
         }
+        let open = &self.open;
+        let caller = open.caller.get();
+        if caller.is_none() || thread.context.handles.get() != open.answer.get() {
+            return self.answer_settled(name, thread, shape);
+        }
+        // Nothing was checked or changed since the call but what the call checked itself.
+        open.caller.set(Name::NONE);
+        let process = self.at(thread.process.get());
+        self.skip_handle(process);
+        thread.priority.set(thread.base_priority.get());
+        let client = self.at(caller);
+        set_answer(client, shape);
+        Some(self.fast_switch(thread, process, caller, client.process.get()))
+    }
+
+    /// The same for a call that is not open any more, to a thread that lives here.
+    #[inline(never)]
+    fn answer_settled<'k>(
+        &'k self,
+        name: Name<Thread>,
+        thread: &'k Thread,
+        shape: u64,
+    ) -> Option<FastResume<'k>> {
+        self.settle();
+        let handles = thread.context.handles.get();
         let process_name = thread.process.get();
         let process = self.at(process_name);
         let slot = self.find_slot(
@@ -181,30 +231,31 @@ impl<M: Machine> Kernel<M> {
         self.remove_timer(caller_name);
         record.set_state(CallState::Idle);
         endpoint.outstanding.set(endpoint.outstanding.get() - 1);
-        let context = &client.context;
-        context.info.set(info & LENGTH_BITS);
-        context.handles.set(0);
-        context.argument.set(0);
-        move_words(thread, client);
+        set_answer(client, shape);
+        client.set_state(ThreadState::Ready);
+        client.waits_on.set(0);
 
         thread.priority.set(thread.base_priority.get());
         thread.set_state(ThreadState::Receiving);
         thread.waits_on.set(endpoint_name.bits());
+        thread.endpoints_closed.set(process.endpoints_closed.get());
         thread.call.deadline.set(NEVER);
         self.push_back(&endpoint.receivers, name.cast());
-        Some(self.fast_switch(thread, process, client_name, client_process))
+        let resume = self.fast_switch(thread, process, client_name, client_process);
+        thread.since.set(self.accounted_until.get());
+        client.since.set(self.accounted_until.get());
+        Some(resume)
     }
 
-    /// Goes from one thread straight to another, which was waiting.
+    /// Goes from one thread straight to another, which was waiting and has its message now.
     #[inline]
     fn fast_switch<'k>(
         &'k self,
-        from: &Thread,
+        from: &'k Thread,
         from_process: &Process,
         to_name: Name<Thread>,
         to_process: Name<Process>,
-    ) -> Resume<'k> {
-        let to = self.at(to_name);
+    ) -> FastResume<'k> {
         let now = self.machine().ticks();
         let used = now.wrapping_sub(self.accounted_until.get());
         self.accounted_until.set(now);
@@ -212,22 +263,72 @@ impl<M: Machine> Kernel<M> {
         from_process
             .ticks
             .set(from_process.ticks.get().wrapping_add(used));
-        from.since.set(now);
-        to.since.set(now);
-        to.set_state(ThreadState::Ready);
-        to.waits_on.set(0);
         self.current.set(to_name);
         if to_process != self.active_process.get() {
             self.activate(to_process);
         }
-        Resume::User(&to.context)
+        FastResume {
+            context: &self.at(to_name).context,
+            words: &from.context,
+        }
+    }
+
+    /// Makes an open call one like any other: received by the current thread, with a Reply and a deadline. Every entry begins with this,
+    /// but for the answer.
+    #[inline]
+    pub(crate) fn settle(&self) {
+        if self.open.caller.get().is_some() {
+            self.settle_open();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_open(&self) {
+        let open = &self.open;
+        let caller_name = open.caller.replace(Name::NONE);
+        let caller = self.at(caller_name);
+        let receiver_name = self.current();
+        let receiver = self.at(receiver_name);
+        let endpoint_name = open.endpoint.get();
+        let endpoint = self.at(endpoint_name);
+        // The call was made at the last switch.
+        let since = self.accounted_until.get();
+
+        self.unlink(&endpoint.receivers, receiver_name.cast());
+        receiver.set_state(ThreadState::Ready);
+        receiver.waits_on.set(0);
+        receiver.since.set(since);
+        caller.set_state(ThreadState::Calling);
+        caller.waits_on.set(endpoint_name.bits());
+        caller.since.set(since);
+
+        let record = &caller.call;
+        let server = self.at(receiver.process.get());
+        // The call saw that there is a free slot, and nothing has taken one since.
+        if let Some((reply, slot)) =
+            self.take_slot(server, caller_name.bits(), Kind::Reply, Rights::empty())
+        {
+            slot.badge.set(open.badge.get());
+            record.reply_slot.set(reply.slot() as u32);
+        }
+        record.info.set(caller.context.info.get() as u32);
+        record.priority.set(caller.priority.get());
+        record.deadline.set(caller.context.argument.get());
+        record.endpoint.set(endpoint_name);
+        record.badge.set(open.badge.get());
+        record.receiver.set(receiver.process.get());
+        record.set_custody(self.cpu());
+        record.set_state(CallState::Received);
+        endpoint.outstanding.set(endpoint.outstanding.get() + 1);
+        self.add_timer(caller_name.cast());
     }
 }
 
-/// Moves the words of a message: once, from registers saved to registers to be loaded.
+/// Sets what an answered caller finds beside the words: the shape of the answer, and nothing else.
 #[inline]
-fn move_words(from: &Thread, to: &Thread) {
-    for (target, source) in to.context.words.iter().zip(&from.context.words) {
-        target.set(source.get());
-    }
+fn set_answer(client: &Thread, shape: u64) {
+    client.context.info.set(shape);
+    client.context.handles.set(0);
+    client.context.argument.set(0);
 }

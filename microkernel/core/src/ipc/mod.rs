@@ -9,3 +9,5 @@ pub mod reply;
 pub mod send;
 pub mod signal;
 pub mod transfer;
+
+pub(crate) use fast::OpenCall;

@@ -33,6 +33,8 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::DeadlinePassed);
         }
         self.block_current(ThreadState::Receiving, endpoint_name.bits());
+        let process = self.at(thread.process.get());
+        thread.endpoints_closed.set(process.endpoints_closed.get());
         thread.call.deadline.set(deadline);
         self.push_back(&endpoint.receivers, name.cast());
         self.add_timer(name.cast());

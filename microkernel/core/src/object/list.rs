@@ -111,6 +111,25 @@ impl<M: Machine> Kernel<M> {
         link.previous.set(0);
     }
 
+    /// [`Kernel::push_back`] where the list is almost always empty.
+    #[inline]
+    pub fn push_only<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) {
+        if head.0.get() == 0 {
+            let link = K::link(self.at(member));
+            link.next.set(member.bits());
+            link.previous.set(member.bits());
+            head.0.set(member.bits());
+        } else {
+            self.push_one(head, member);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_one<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) {
+        self.push_back(head, member);
+    }
+
     /// Takes `member` out if it is in the list.
     pub fn unlink_if_linked<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) {
         if K::link(self.at(member)).is_linked() {

@@ -34,10 +34,12 @@ pub struct Process {
     pub root: Cell<u64>,
     /// Number of the frame that names the frames of the handle table.
     pub handle_root: Cell<u64>,
-    /// First of the free slots of the handle table; 0 if there is none ready.
-    pub free_slot: Cell<u32>,
+    /// The handle that will be given out next: the first free slot of the table, and its generation; 0 if there is none ready.
+    pub next_handle: Cell<u32>,
     /// Free slots that are ready.
     pub free_slots: Cell<u32>,
+    /// Handles of endpoints that it has closed: a thread that waits in `receive` may have lost its handle meanwhile.
+    pub endpoints_closed: Cell<u32>,
     /// Ranges of ports that it has enabled.
     pub port_count: Cell<u32>,
     state: Cell<u32>,

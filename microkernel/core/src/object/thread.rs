@@ -40,6 +40,8 @@ pub struct Thread {
     pub is_away: Cell<u32>,
     /// Number in its process.
     pub number: Cell<u32>,
+    /// What its process's `endpoints_closed` was when it began to wait in `receive`.
+    pub endpoints_closed: Cell<u32>,
     /// Link of the run queue.
     pub run: Link,
     /// Link of its process's list.

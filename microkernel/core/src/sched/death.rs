@@ -214,7 +214,7 @@ impl<M: Machine> Kernel<M> {
         }
         let slots = process.slots_made.replace(0);
         process.free_slots.set(0);
-        process.free_slot.set(0);
+        process.next_handle.set(0);
         self.uncharge(quota, Resource::Handles, u64::from(slots));
         self.give_charged_frame(quota, root);
         process.handle_root.set(0);

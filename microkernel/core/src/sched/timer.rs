@@ -23,30 +23,28 @@ impl<M: Machine> Kernel<M> {
         if deadline == abi::layout::NEVER {
             return;
         }
-        self.add_late_timer(name, record);
-        if deadline < self.armed_until.get() {
-            self.arm(deadline);
-        }
-    }
-
-    /// Adds a record whose deadline is not before what the timer is armed for.
-    #[inline]
-    pub fn add_late_timer(&self, name: Name<Caller>, record: &CallRecord) {
         record.timer_child.set(0);
         record.timer_next.set(0);
         record.timer_previous.set(0);
         record.timer_cpu.set(self.cpu() as u64 + 1);
         let merged = self.meld(self.timers.get(), name.bits());
         self.timers.set(merged);
+        if deadline < self.armed_until.get() {
+            self.arm(deadline);
+        }
     }
 
     /// Takes a record out if it is in this CPU's heap.
     #[inline]
     pub fn remove_timer(&self, name: Name<Caller>) {
         let record = &self.at(name).call;
-        if record.timer_cpu.get() == 0 {
-            return;
+        if record.timer_cpu.get() != 0 {
+            self.take_timer(name, record);
         }
+    }
+
+    #[inline(never)]
+    fn take_timer(&self, name: Name<Caller>, record: &CallRecord) {
         record.timer_cpu.set(0);
         let orphans = record.timer_child.get();
         if self.timers.get() == name.bits() {

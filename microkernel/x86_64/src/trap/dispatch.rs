@@ -8,7 +8,7 @@ use crate::panic::{self, KernelFrame};
 use abi::FaultKind;
 use core::arch::asm;
 use core::ptr;
-use kernel_core::machine::{Access, DEVICE_VECTORS, Exception, Resume, UserContext};
+use kernel_core::machine::{Access, DEVICE_VECTORS, Exception, FastResume, Resume, UserContext};
 use x86::controlregs::cr2;
 
 const PAGE_FAULT: u8 = 14;
@@ -17,24 +17,38 @@ const FIRST_INTERRUPT: u8 = 32;
 const ERROR_WRITE: u64 = 1 << 1;
 const ERROR_FETCH: u64 = 1 << 4;
 
+/// What the way out loads, in rax and rdx.
+#[repr(C)]
+pub struct Departure {
+    context: *const UserContext,
+    /// The words of the message are loaded from here.
+    words: *const UserContext,
+}
+
+impl Departure {
+    fn of(context: *const UserContext) -> Self {
+        Self { context, words: context }
+    }
+}
+
 /// The current thread executed SYSCALL; its registers are saved.
-pub(super) extern "C" fn system_call() -> *const UserContext {
+pub(super) extern "C" fn system_call() -> Departure {
     let cpu = CpuLocal::this();
     match cpu.kernel.try_fast() {
-        Some(Resume::User(context)) => ready(cpu, context),
-        _ => long_system_call(cpu),
+        Some(FastResume { context, words }) => Departure { context: ready(cpu, context), words },
+        None => long_system_call(cpu),
     }
 }
 
 /// What the fast path leaves alone.
 #[cold]
 #[inline(never)]
-fn long_system_call(cpu: &'static CpuLocal) -> *const UserContext {
+fn long_system_call(cpu: &'static CpuLocal) -> Departure {
     context_for(cpu, cpu.kernel.long_syscall())
 }
 
 /// User mode was interrupted, or faulted; its registers are saved.
-pub(super) extern "C" fn from_user(vector: u8, error_code: u64) -> *const UserContext {
+pub(super) extern "C" fn from_user(vector: u8, error_code: u64) -> Departure {
     let cpu = CpuLocal::this();
     let resume = match vector {
         PAGE_FAULT => page_fault(cpu, error_code),
@@ -45,7 +59,7 @@ pub(super) extern "C" fn from_user(vector: u8, error_code: u64) -> *const UserCo
 }
 
 /// An interrupt came while this CPU idled.
-pub(super) extern "C" fn while_idle(vector: u8) -> *const UserContext {
+pub(super) extern "C" fn while_idle(vector: u8) -> Departure {
     let cpu = CpuLocal::this();
     context_for(cpu, interrupt(cpu, vector))
 }
@@ -117,10 +131,10 @@ fn ready(cpu: &'static CpuLocal, context: &'static UserContext) -> *const UserCo
 }
 
 /// The context to leave the kernel with. Idles, if that is what the core wants.
-fn context_for(cpu: &'static CpuLocal, mut resume: Resume<'static>) -> *const UserContext {
+fn context_for(cpu: &'static CpuLocal, mut resume: Resume<'static>) -> Departure {
     loop {
         match resume {
-            Resume::User(context) => return ready(cpu, context),
+            Resume::User(context) => return Departure::of(ready(cpu, context)),
             Resume::Idle => {
                 cpu.current.set(ptr::null());
                 // SAFETY: the stack that is abandoned holds nothing that is needed again.
@@ -138,9 +152,9 @@ fn context_for(cpu: &'static CpuLocal, mut resume: Resume<'static>) -> *const Us
 
 /// Leaves the kernel for the first time on this CPU.
 pub fn leave(resume: Resume<'static>) -> ! {
-    let context = context_for(CpuLocal::this(), resume);
+    let departure = context_for(CpuLocal::this(), resume);
     // SAFETY: the context is the one that the core named, made ready by `context_for`.
-    unsafe { entry::leave_kernel_for(context) }
+    unsafe { entry::leave_kernel_for(departure.context) }
 }
 
 /// Puts in place what the way out does not load: vector registers, segment registers and their bases. Everything that

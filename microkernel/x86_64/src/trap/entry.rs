@@ -55,20 +55,20 @@ system_call_entry:
     mov qword ptr [rsp + {entered}], {by_syscall}
     mov rsp, gs:[{stack_top}]
     xor ebp, ebp                        /* backtraces end here */
-    call {system_call}                  /* rax = the context to go on with */
+    call {system_call}                  /* rax, rdx: what to go on with */
 
-    /* The way out: rax = the context to load. */
+    /* The way out: rax = the context to load, rdx = where the words of the message are. */
 leave_kernel:
+    mov r8, [rdx + {word1}]
+    mov r9, [rdx + {word2}]
+    mov r10, [rdx + {word3}]
+    mov r12, [rdx + {word4}]
+    mov r13, [rdx + {word5}]
+    mov r14, [rdx + {word6}]
+    mov r15, [rdx + {word7}]
+    mov rdx, [rdx + {word0}]
     mov rdi, [rax + {handles}]
     mov rsi, [rax + {argument}]
-    mov rdx, [rax + {word0}]
-    mov r8, [rax + {word1}]
-    mov r9, [rax + {word2}]
-    mov r10, [rax + {word3}]
-    mov r12, [rax + {word4}]
-    mov r13, [rax + {word5}]
-    mov r14, [rax + {word6}]
-    mov r15, [rax + {word7}]
     mov rbx, [rax + {rbx}]
     mov rbp, [rax + {rbp}]
     mov rcx, [rax + {rip}]
@@ -99,6 +99,7 @@ leave_by_iret:
     .global leave_kernel_for
 leave_kernel_for:
     mov rax, rdi
+    mov rdx, rdi
     mov rsp, gs:[{stack_top}]
     jmp leave_kernel
 
