@@ -144,12 +144,9 @@ impl Calls {
             && let Some(request) = slot.replay.take()
             && slot.submit(&request).is_ok()
         {
-            request.close();
             return None;
         }
-        if let Some(request) = slot.replay.take() {
-            request.close();
-        }
+        slot.replay = None;
         let (handles, handle_count) = slot.page.handles(info.handles());
         Some(Completed {
             id: CallId(slot.id),
@@ -284,19 +281,11 @@ impl Request {
         }
         page.with_mut(|page| transfer::write_area(&mut page[abi::message::TRANSFER_OFFSET..]));
     }
-
-    fn close(self) {
-        self.kept.into_iter().for_each(transfer::close);
-    }
 }
 
-impl Drop for Pool {
+impl Drop for Request {
     fn drop(&mut self) {
-        for slot in &mut self.slots {
-            if let Some(request) = slot.replay.take() {
-                request.close();
-            }
-        }
+        self.kept.drain(..).for_each(transfer::close);
     }
 }
 
