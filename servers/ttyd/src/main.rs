@@ -48,7 +48,7 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let rings = Rings::open(&capsule, boot.service("serial")?)?;
     match endpoint.bind(rings.doorbell(), SERIAL) {
         // The doorbell outlives us, and so does its tie to the endpoint.
-        Ok(()) | Err(SysError(libipc::Outcome::Busy)) => {}
+        Ok(()) | Err(SysError(libipc::outcome::Outcome::Busy)) => {}
         Err(error) => return Err(error.into()),
     }
     let state: Saved = saved.load(0).ok().flatten().unwrap_or_default();
