@@ -306,6 +306,11 @@ impl Class {
         class.attributes.borrow_mut().get_mut(&name).map(change)
     }
 
+    /// Whether the class itself, not one above it, has an attribute of that name.
+    pub fn has_own_attribute(&self, name: Symbol) -> bool {
+        self.attributes.borrow().contains_key(&name)
+    }
+
     /// Removes an attribute or method of this class.
     pub fn remove_member(&self, name: Symbol) -> bool {
         let attribute = self.attributes.borrow_mut().remove(&name);

@@ -881,18 +881,20 @@ impl Core {
         }
     }
 
-    /// `object.name = object.name + value` where the instance has no such field of its own: it gets one, and what the
-    /// class has stays as it is. Says whether that was the case.
+    /// `object.name = object.name + value` where the instance or class has none of its own: it gets one, and what the
+    /// class above has stays as it is. Says whether that was the case.
     fn add_to_inherited(
         &mut self,
         object: &Value,
         name: Symbol,
         value: &Value,
     ) -> Result<bool, NativeError> {
-        let Value::Instance(instance) = object else {
-            return Ok(false);
+        let owns = match object {
+            Value::Instance(instance) => instance.change_field(name, |_| ()).is_some(),
+            Value::Class(class) => class.has_own_attribute(name),
+            _ => true,
         };
-        if instance.field(name).is_some() {
+        if owns {
             return Ok(false);
         }
         let current = self.attribute(object, name)?;
