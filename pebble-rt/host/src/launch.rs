@@ -47,7 +47,7 @@ pub fn launch(machine: Arc<Machine>, pid: i64, system: HostSystem) -> Ending {
         Err(_) => vm.load_bytecode(&program, &content),
     };
     match loaded
-        .and_then(|()| run(&mut vm))
+        .and_then(|()| run_until_stopped(&machine, pid, &mut vm))
         .and_then(|status| call(&mut vm, &program, status))
     {
         Ok(status) => Ending {
@@ -106,6 +106,46 @@ pub fn run(vm: &mut Vm) -> Result<i32, ProgramError> {
             Step::Yielded => {}
             Step::Blocked(patience) => vm.wait(patience),
         }
+    }
+}
+
+/// How often a program that was asked to end may go on, for its handlers.
+const LAST_TURNS: u32 = 2;
+
+/// As [`run`], but a program that goes on after it was asked to end is not run any further.
+fn run_until_stopped(machine: &Machine, pid: i64, vm: &mut Vm) -> Result<i32, ProgramError> {
+    if SETTINGS.get().is_some_and(|settings| settings.profiles) {
+        return profile::run(vm);
+    }
+    let mut turns_left = LAST_TURNS;
+    loop {
+        let step = vm.run(FUEL);
+        let is_asked = machine.stop_signal(pid) != 0;
+        match step {
+            Step::Finished(status) => return Ok(status),
+            Step::Failed(error) => return Err(error),
+            Step::Blocked(patience) if !is_asked => vm.wait(patience),
+            Step::Yielded | Step::Blocked(_) => {}
+        }
+        if is_asked {
+            turns_left -= 1;
+            if turns_left == 0 {
+                return Err(interrupted());
+            }
+        }
+    }
+}
+
+/// What a program ends with that did not heed the request to end.
+fn interrupted() -> ProgramError {
+    ProgramError {
+        label: String::new(),
+        line: 0,
+        detail: "interrupted".into(),
+        class: "Interrupt".into(),
+        excerpt: None,
+        suggestion: None,
+        trace: Vec::new(),
     }
 }
 

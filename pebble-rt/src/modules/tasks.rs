@@ -32,29 +32,61 @@ const TASK_OUTPUT_BYTES: u64 = 4 << 20;
 
 /// The functions.
 pub static FUNCTIONS: &[NativeFunction] = &[
-    NativeFunction::new("vm_create_task", 2, 2, |cx, args| create(cx, args, "vm_create_task", None)),
-    NativeFunction::new("vm_step_task", 2, 2, |cx, args| step(cx, args, "vm_step_task")),
+    NativeFunction::new("vm_create_task", 2, 2, |cx, args| {
+        create(cx, args, "vm_create_task", None)
+    }),
+    NativeFunction::new("vm_step_task", 2, 2, |cx, args| {
+        step(cx, args, "vm_step_task")
+    }),
     NativeFunction::new("vm_task_status", 1, 1, status),
-    NativeFunction::new("vm_take_task_output", 1, 1, |cx, args| take_output(cx, args, "vm_take_task_output")),
-    NativeFunction::new("vm_snapshot_task", 1, 1, |cx, args| snapshot(cx, args, "vm_snapshot_task")),
-    NativeFunction::new("vm_restore_task", 1, 1, |cx, args| restore(cx, args, "vm_restore_task")),
-    NativeFunction::new("vm_drop_task", 1, 1, |cx, args| drop_task(cx, args, "vm_drop_task")),
+    NativeFunction::new("vm_take_task_output", 1, 1, |cx, args| {
+        take_output(cx, args, "vm_take_task_output")
+    }),
+    NativeFunction::new("vm_snapshot_task", 1, 1, |cx, args| {
+        snapshot(cx, args, "vm_snapshot_task")
+    }),
+    NativeFunction::new("vm_restore_task", 1, 1, |cx, args| {
+        restore(cx, args, "vm_restore_task")
+    }),
+    NativeFunction::new("vm_drop_task", 1, 1, |cx, args| {
+        drop_task(cx, args, "vm_drop_task")
+    }),
     NativeFunction::new("scheduler_new", 0, 0, |cx, _| {
         *cx.state::<Scheduler>() = Scheduler::default();
         Ok(Value::Int(0))
     }),
-    NativeFunction::new("scheduler_spawn_source", 3, 3, |cx, args| create(cx, args, "scheduler_spawn_source", Some(0))),
+    NativeFunction::new("scheduler_spawn_source", 3, 3, |cx, args| {
+        create(cx, args, "scheduler_spawn_source", Some(0))
+    }),
     NativeFunction::new("scheduler_has_task", 1, 1, |cx, args| {
         let id = integer(args, 0, "scheduler_has_task", "an integer id")?;
-        Ok(one_or_zero(cx.state::<Scheduler>().tasks.iter().any(|task| task.id == id)))
+        Ok(one_or_zero(
+            cx.state::<Scheduler>()
+                .tasks
+                .iter()
+                .any(|task| task.id == id),
+        ))
     }),
     NativeFunction::new("scheduler_task", 1, 1, task_record),
-    NativeFunction::new("scheduler_step_task", 2, 2, |cx, args| step(cx, args, "scheduler_step_task")),
+    NativeFunction::new("scheduler_step_task", 2, 2, |cx, args| {
+        step(cx, args, "scheduler_step_task")
+    }),
     NativeFunction::new("scheduler_step_ready", 1, 1, step_ready),
-    NativeFunction::new("scheduler_snapshot_task", 1, 1, |cx, args| snapshot(cx, args, "scheduler_snapshot_task")),
-    NativeFunction::new("scheduler_restore_snapshot", 2, 2, |cx, args| restore(cx, args, "scheduler_restore_snapshot")),
-    NativeFunction::new("scheduler_take_output", 1, 1, |cx, args| take_output(cx, args, "scheduler_take_output")),
-    NativeFunction::new("scheduler_drop_task", 1, 1, |cx, args| drop_task(cx, args, "scheduler_drop_task")),
+    NativeFunction::new("scheduler_snapshot_task", 1, 1, |cx, args| {
+        snapshot(cx, args, "scheduler_snapshot_task")
+    }),
+    NativeFunction::new("scheduler_restore_snapshot", 2, 2, |cx, args| {
+        restore(cx, args, "scheduler_restore_snapshot")
+    }),
+    NativeFunction::new("scheduler_take_output", 1, 1, |cx, args| {
+        take_output(cx, args, "scheduler_take_output")
+    }),
+    NativeFunction::new("scheduler_drop_task", 1, 1, |cx, args| {
+        drop_task(cx, args, "scheduler_drop_task")
+    }),
+    NativeFunction::new("pebble_repl_start", 0, 0, end_session),
+    NativeFunction::new("pebble_repl_step", 1, 1, session_step),
+    NativeFunction::new("pebble_repl_stop", 0, 0, end_session),
 ];
 
 /// What a task is made from.
@@ -120,15 +152,33 @@ impl Scheduler {
         }
         let id = self.next_id();
         let output = Rc::new(RefCell::new(String::new()));
-        let limits = Limits { memory_bytes: TASK_BYTES, output_bytes: TASK_OUTPUT_BYTES, ..Limits::default() };
-        let system = TaskSystem { output: Rc::clone(&output) };
-        let mut vm = Vm::new(limits, origin.arguments.clone(), Box::new(system), &[&super::LIBRARY]);
+        let limits = Limits {
+            memory_bytes: TASK_BYTES,
+            output_bytes: TASK_OUTPUT_BYTES,
+            ..Limits::default()
+        };
+        let system = TaskSystem {
+            output: Rc::clone(&output),
+        };
+        let mut vm = Vm::new(
+            limits,
+            origin.arguments.clone(),
+            Box::new(system),
+            &[&super::LIBRARY],
+        );
         let state = match vm.load_source(&origin.name, &origin.source) {
             Ok(()) => State::Ready,
             Err(error) => State::Error(error.to_string()),
         };
         let turns = origin.turns.clone();
-        let mut task = Task { id, origin, vm, state, output, snapshots: Vec::new() };
+        let mut task = Task {
+            id,
+            origin,
+            vm,
+            state,
+            output,
+            snapshots: Vec::new(),
+        };
         for steps in turns {
             task.run(steps);
         }
@@ -194,7 +244,12 @@ impl System for TaskSystem {
 }
 
 /// `(source, argv)`, or `(name, source, argv)` when the place of the name is given.
-fn create(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str, named: Option<usize>) -> NativeResult {
+fn create(
+    cx: &mut NativeContext<'_>,
+    args: &mut [Value],
+    name: &str,
+    named: Option<usize>,
+) -> NativeResult {
     let what = "a string source and a list of strings";
     let first = named.map_or(0, |place| place + 1);
     let source = String::from(text(args, first, name, what)?.as_str());
@@ -204,7 +259,12 @@ fn create(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str, named: Opt
         None => String::from("task"),
     };
     cx.charge(1 + source.len())?;
-    let origin = Origin { name: title, source, arguments, turns: Vec::new() };
+    let origin = Origin {
+        name: title,
+        source,
+        arguments,
+        turns: Vec::new(),
+    };
     Ok(Value::Int(cx.state::<Scheduler>().add(origin)?))
 }
 
@@ -213,7 +273,11 @@ fn id_of(args: &[Value], name: &str) -> Result<i64, NativeError> {
 }
 
 fn steps_of(args: &[Value], index: usize, name: &str) -> Result<u64, NativeError> {
-    Ok(u64::try_from(integer(args, index, name, "a number of steps")?).unwrap_or(0).min(1 << 32))
+    Ok(
+        u64::try_from(integer(args, index, name, "a number of steps")?)
+            .unwrap_or(0)
+            .min(1 << 32),
+    )
 }
 
 fn step(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> NativeResult {
@@ -236,10 +300,19 @@ fn run_task(cx: &mut NativeContext<'_>, id: i64, steps: u64) -> NativeResult {
 fn step_ready(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let steps = steps_of(args, 0, "scheduler_step_ready")?;
     let scheduler = cx.state::<Scheduler>();
-    let ready: Vec<i64> =
-        scheduler.tasks.iter().filter(|task| task.state == State::Ready).map(|task| task.id).collect();
+    let ready: Vec<i64> = scheduler
+        .tasks
+        .iter()
+        .filter(|task| task.state == State::Ready)
+        .map(|task| task.id)
+        .collect();
     let last = scheduler.last_stepped;
-    let Some(next) = ready.iter().copied().find(|id| *id > last).or(ready.first().copied()) else {
+    let Some(next) = ready
+        .iter()
+        .copied()
+        .find(|id| *id > last)
+        .or(ready.first().copied())
+    else {
         return Ok(Value::Int(0));
     };
     scheduler.last_stepped = next;
@@ -261,7 +334,11 @@ fn output_lines(cx: &mut NativeContext<'_>, output: &str) -> NativeResult {
 fn task_record(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let id = id_of(args, "scheduler_task")?;
     let task = cx.state::<Scheduler>().task(id)?;
-    let (origin, state, snapshots) = (task.origin.clone(), task.state.name(), task.snapshots.clone());
+    let (origin, state, snapshots) = (
+        task.origin.clone(),
+        task.state.name(),
+        task.snapshots.clone(),
+    );
     let output = task.output.borrow().clone();
     let heap = cx.heap().clone();
     let outputs = output_lines(cx, &output)?;
@@ -270,7 +347,10 @@ fn task_record(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let fields = alloc::vec![
         ("id", Value::Int(id)),
         ("name", heap.string(&origin.name)?),
-        ("argv", string_list(&heap, origin.arguments.iter().map(String::as_str))?),
+        (
+            "argv",
+            string_list(&heap, origin.arguments.iter().map(String::as_str))?
+        ),
         ("status", heap.string(state)?),
         ("outputs", outputs),
         ("snapshots", heap.list(ids)?),
@@ -301,10 +381,12 @@ fn restore(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> Native
     let id = id_of(args, name)?;
     let scheduler = cx.state::<Scheduler>();
     let found = scheduler.snapshots.iter().find(|(known, _)| *known == id);
-    let (_, mut origin) =
-        found.cloned().ok_or_else(|| NativeError::system(format!("scheduler snapshot not found: {id}")))?;
+    let (_, mut origin) = found
+        .cloned()
+        .ok_or_else(|| NativeError::system(format!("scheduler snapshot not found: {id}")))?;
     if args.len() > 1 {
-        origin.name = String::from(text(args, 1, name, "an integer id and a string name")?.as_str());
+        origin.name =
+            String::from(text(args, 1, name, "an integer id and a string name")?.as_str());
     }
     let work: u64 = origin.turns.iter().sum();
     cx.charge(usize::try_from(work).unwrap_or(usize::MAX))?;
@@ -317,4 +399,65 @@ fn drop_task(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> Nati
     scheduler.task(id)?;
     scheduler.tasks.retain(|task| task.id != id);
     Ok(Value::Int(0))
+}
+
+/// Steps of one entry of a session between two looks at the program's own patience.
+const SESSION_STEPS: u64 = 100_000;
+
+/// A prompt of the language inside a program: what one entry defines, the next ones see.
+#[derive(Debug, Default)]
+struct Session(Option<(Vm, Rc<RefCell<String>>)>);
+
+fn end_session(cx: &mut NativeContext<'_>, _: &mut [Value]) -> NativeResult {
+    cx.state::<Session>().0 = None;
+    Ok(Value::Int(0))
+}
+
+/// Runs one entry and gives what it printed as lines; an error is the last of them.
+fn session_step(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
+    let entry = String::from(text(args, 0, "pebble_repl_step", "a string")?.as_str());
+    let (mut vm, output) = match cx.state::<Session>().0.take() {
+        Some(session) => session,
+        None => {
+            let output = Rc::new(RefCell::new(String::new()));
+            let limits = Limits {
+                memory_bytes: TASK_BYTES,
+                ..Limits::default()
+            };
+            let system = TaskSystem {
+                output: Rc::clone(&output),
+            };
+            (
+                Vm::new(limits, Vec::new(), Box::new(system), &[&super::LIBRARY]),
+                output,
+            )
+        }
+    };
+    let ended = run_entry(cx, &mut vm, &entry);
+    let mut printed = core::mem::take(&mut *output.borrow_mut());
+    if let Some(error) = ended? {
+        printed.push_str(&error);
+    }
+    cx.state::<Session>().0 = Some((vm, output));
+    output_lines(cx, &printed)
+}
+
+/// The message of an error in the entry, or the error that ends the program around it.
+fn run_entry(
+    cx: &mut NativeContext<'_>,
+    vm: &mut Vm,
+    entry: &str,
+) -> Result<Option<String>, NativeError> {
+    if let Err(error) = vm.load_source("repl", entry) {
+        return Ok(Some(error.to_string()));
+    }
+    loop {
+        cx.charge(SESSION_STEPS as usize)?;
+        match vm.run(SESSION_STEPS) {
+            Step::Finished(_) => return Ok(None),
+            Step::Failed(error) => return Ok(Some(error.to_string())),
+            Step::Yielded => {}
+            Step::Blocked(_) => vm.wait(Patience::Poll),
+        }
+    }
 }

@@ -244,7 +244,11 @@ impl System for HostSystem {
             candidates.push(name);
         }
         if let [name] = parts {
-            candidates.push(format!("system/lib/{name}.peb"));
+            let library = format!("system/lib/{name}.peb");
+            // A part of the standard library that is written in Pebble wins over the program's own files, as native
+            // modules do.
+            let place = if *name == "re" { 0 } else { candidates.len() };
+            candidates.insert(place, library);
         }
         for label in candidates {
             if let Ok(bytes) = self.machine.sandbox().read(&label) {
