@@ -38,7 +38,9 @@ pub fn registers(memory: &Handle<MemoryObject>) -> Result<MappedRegisters, SysEr
 /// What the kernel says.
 pub fn dma(io_space: &Handle<IoSpace>, length: usize) -> Result<MappedDma, SysError> {
     let memory = Handle::<MemoryObject>::create_contiguous(length as u64)?;
-    let device = io_space.map(&memory, 0, length as u64, Protection::ReadWrite)?;
+    // A device is let at whole pages, which is what the memory has.
+    let pages = memory.figures()?.length;
+    let device = io_space.map(&memory, 0, pages, Protection::ReadWrite)?;
     let mapping = memory.map(0, length, Protection::ReadWrite)?;
     let base = mapping.leak();
     // SAFETY: as for registers; the memory is ordinary and page-aligned, and only accessed through the value made here.

@@ -17,6 +17,7 @@ use crate::operations::{Done, Outcome, now, number, option, record, text};
 pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
     match request.operation {
         "list" => list(guest),
+        "status" if request.arguments.is_empty() => list(guest),
         "status" => now(describe(&status(guest, text(request, 0)?)?)),
         "start" | "stop" | "restart" => steer(guest, request),
         "log" => log(guest, request),
