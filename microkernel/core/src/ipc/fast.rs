@@ -1,4 +1,4 @@
-//! The fast path: a short call to a receiver that waits on this CPU, and its answer.
+//! The fast path: a call without handles to a receiver that waits on this CPU, and its answer; and yielding.
 //!
 //! A call made here is *open* until the next entry into this CPU's kernel. If that entry is the answer, as it nearly always is, the two
 //! threads have done nothing but change places: there was no time for a deadline to pass, for another thread to look at a queue, or for a
@@ -12,12 +12,13 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use abi::layout::NEVER;
-use abi::message::REGISTER_BYTES;
+use abi::message::{MAX_MESSAGE_BYTES, REGISTER_BYTES};
 use abi::records::ThreadState;
 use abi::{Handle, Operation, Outcome, Rights};
 
 use crate::kernel::Kernel;
 use crate::machine::{FastResume, Machine};
+use crate::mem::frame::Frame;
 use crate::object::call::{CallState, Caller};
 use crate::object::connection::Connection;
 use crate::object::endpoint::Endpoint;
@@ -25,10 +26,13 @@ use crate::object::header::Kind;
 use crate::object::name::Name;
 use crate::object::process::Process;
 use crate::object::thread::Thread;
+use crate::sched::ready::End;
 
-/// Length, handles and leases in a message's shape: at most this much if the message is in registers alone, because handles and
-/// leases lie above the length. What a receiver gets has nothing else: `Outcome::Ok` and `WakeKind::Call` are zero.
+/// Length, handles and leases in a message's shape. Handles and leases lie above the length, so one compare tells whether a message has
+/// any, or is too long. What a receiver gets has nothing else: `Outcome::Ok` and `WakeKind::Call` are zero.
 const SHAPE_BITS: u64 = 0x07ff_ff00;
+/// The shape of the longest message without handles and leases, and of the longest that is in registers alone.
+const LONGEST_SHAPE: u64 = (MAX_MESSAGE_BYTES as u64) << 8;
 const SHORT_SHAPE: u64 = (REGISTER_BYTES as u64) << 8;
 
 const _: () = assert!(Outcome::Ok as u8 == 0 && abi::WakeKind::Call as u8 == 0);
@@ -70,6 +74,8 @@ impl<M: Machine> Kernel<M> {
             self.fast_call(name, thread, info)
         } else if operation == Operation::ReplyReceive as u8 {
             self.fast_reply_receive(name, thread, info)
+        } else if operation == Operation::Yield as u8 {
+            self.fast_yield(name, thread)
         } else if operation == Operation::Null as u8 {
             let context = &thread.context;
             context.info.set(Outcome::Ok as u64);
@@ -82,7 +88,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// A call in registers, on nobody's behalf, to a thread that waits for it here.
+    /// A call without handles, on nobody's behalf, to a thread that waits for it here.
     #[inline]
     fn fast_call<'k>(
         &'k self,
@@ -94,7 +100,7 @@ impl<M: Machine> Kernel<M> {
         let shape = info & SHAPE_BITS;
         // A deadline before what the timer is armed for needs it armed anew, or has passed; one that never comes (the sum is 0) is refused.
         let after_deadline = thread.context.argument.get().wrapping_add(1);
-        if shape > SHORT_SHAPE || handles >> 32 != 0 || after_deadline <= self.armed_until.get() {
+        if shape > LONGEST_SHAPE || handles >> 32 != 0 || after_deadline <= self.armed_until.get() {
             return None;
         }
         self.settle();
@@ -129,6 +135,9 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
 
+        if shape > SHORT_SHAPE {
+            self.copy_page(thread, receiver, shape);
+        }
         let badge = connection.badge.get();
         let priority = thread.priority.get();
         let context = &receiver.context;
@@ -150,7 +159,7 @@ impl<M: Machine> Kernel<M> {
         Some(self.fast_switch(thread, process, receiver_name, server_name))
     }
 
-    /// An answer in registers by a thread that then waits for ever for the next call.
+    /// An answer without handles by a thread that then waits for ever for the next call.
     #[inline]
     fn fast_reply_receive<'k>(
         &'k self,
@@ -159,7 +168,7 @@ impl<M: Machine> Kernel<M> {
         info: u64,
     ) -> Option<FastResume<'k>> {
         let shape = info & SHAPE_BITS;
-        if shape > SHORT_SHAPE || thread.context.argument.get() != NEVER {
+        if shape > LONGEST_SHAPE || thread.context.argument.get() != NEVER {
             return None;
         }
         let open = &self.open;
@@ -173,6 +182,9 @@ impl<M: Machine> Kernel<M> {
         self.skip_handle(process);
         thread.priority.set(thread.base_priority.get());
         let client = self.at(caller);
+        if shape > SHORT_SHAPE {
+            self.copy_page(thread, client, shape);
+        }
         set_answer(client, shape);
         Some(self.fast_switch(thread, process, caller, client.process.get()))
     }
@@ -227,6 +239,9 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
 
+        if shape > SHORT_SHAPE {
+            self.copy_page(thread, client, shape);
+        }
         self.free_slot(process, reply.slot() as u32, reply_slot);
         self.remove_timer(caller_name);
         record.set_state(CallState::Idle);
@@ -245,6 +260,50 @@ impl<M: Machine> Kernel<M> {
         thread.since.set(self.accounted_until.get());
         client.since.set(self.accounted_until.get());
         Some(resume)
+    }
+
+    /// Copies a message that does not fit into registers.
+    #[inline(never)]
+    fn copy_page(&self, from: &Thread, to: &Thread, shape: u64) {
+        let (source, target) = (from.call.send_page.get(), to.call.receive_page.get());
+        self.machine().copy(
+            Frame::new(source),
+            Frame::new(target),
+            (shape >> 8) as usize,
+        );
+    }
+
+    /// The current thread lets the next one of its priority run, in a turn that the timer will end.
+    #[inline(never)]
+    fn fast_yield<'k>(&'k self, name: Name<Thread>, thread: &'k Thread) -> Option<FastResume<'k>> {
+        self.settle();
+        let priority = thread.priority.get();
+        if !self.ready.has_at(priority) {
+            let context = &thread.context;
+            context.info.set(Outcome::Ok as u64);
+            return Some(FastResume {
+                context,
+                words: context,
+            });
+        }
+        let next_name = self.ready.list(priority).first()?;
+        let next = self.at(next_name);
+        let next_process = next.process.get();
+        if self.turn_end.get() == NEVER
+            || next.must_continue.get() != 0
+            || !self.at(next_process).is_alive()
+        {
+            return None;
+        }
+        thread.context.info.set(Outcome::Ok as u64);
+        self.dequeue(next_name);
+        self.enqueue(name, End::Back);
+        let process = self.at(thread.process.get());
+        let resume = self.fast_switch(thread, process, next_name, next_process);
+        Some(FastResume {
+            words: resume.context,
+            ..resume
+        })
     }
 
     /// Goes from one thread straight to another, which was waiting and has its message now.
