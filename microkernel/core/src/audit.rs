@@ -6,7 +6,8 @@ use abi::records::ThreadState;
 
 use crate::handle::{Held, Reference, meta};
 use crate::kernel::Kernel;
-use crate::machine::Machine;
+use crate::machine::{Access, Machine};
+use crate::mem::fill::Filled;
 use crate::object::call::{CallState, Caller};
 use crate::object::capsule::Capsule;
 use crate::object::endpoint::{Endpoint, PRIORITIES, pending};
@@ -49,6 +50,12 @@ impl<M: Machine> Kernel<M> {
             let record = &self.at(name).call;
             [record.send_page.get(), record.receive_page.get()]
         })
+    }
+
+    /// Whether the current thread's touch of an address would find a page.
+    pub fn audit_fill(&self, address: u64, access: Access) -> bool {
+        let process = self.at(self.at(self.current()).process.get());
+        self.fill_page(process, address, access) == Filled::Present
     }
 
     /// Threads that are ready on this CPU.

@@ -143,6 +143,8 @@ pub struct Kernel<M: Machine + 'static> {
     /// The process whose address space is active.
     pub(crate) active_process: Cell<Name<Process>>,
     pub(crate) accounted_until: Cell<u64>,
+    /// When the last entry but those of the fast path began, in ticks.
+    entered_at: Cell<u64>,
     /// 1 unless the fast path is turned off.
     pub(crate) fast_path: Cell<u64>,
     /// The call that the fast path has just made.
@@ -184,6 +186,7 @@ impl<M: Machine> Kernel<M> {
             current: Cell::new(Name::NONE),
             active_process: Cell::new(Name::NONE),
             accounted_until: Cell::new(0),
+            entered_at: Cell::new(0),
             fast_path: Cell::new(1),
             armed_until: Cell::new(NEVER),
             timers: Cell::new(0),
@@ -244,28 +247,28 @@ impl<M: Machine> Kernel<M> {
 
     /// The current thread's system call, which [`Kernel::try_fast`] did not perform.
     pub fn long_syscall(&self) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.slow_syscall();
         self.leave_counted()
     }
 
     /// The current thread touched a page that is not there, or not for this.
     pub fn page_fault(&self, address: u64, access: Access, error_code: u64) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.serve_page_fault(address, access, error_code);
         self.leave_counted()
     }
 
     /// The current thread did something else that the processor refused.
     pub fn exception(&self, exception: Exception) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.serve_exception(exception);
         self.leave_counted()
     }
 
     /// A device interrupted with this vector. A line is masked in here; the machine ends the interrupt at the local APIC after this returns.
     pub fn interrupt(&self, vector: u8) -> Resume<'_> {
-        self.settle();
+        self.begin();
         if DEVICE_VECTORS.contains(&vector) {
             let count = &self.statistics.interrupts;
             count.set(count.get() + 1);
@@ -276,14 +279,14 @@ impl<M: Machine> Kernel<M> {
 
     /// The one-shot timer expired.
     pub fn timer(&self) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.serve_timer();
         self.leave_counted()
     }
 
     /// Another CPU has posted something.
     pub fn ipi(&self) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.serve_inbox();
         self.leave_counted()
     }
@@ -291,12 +294,21 @@ impl<M: Machine> Kernel<M> {
     /// Says what to run when nothing else happened: the first entry on a CPU other than 0 (after `boot` on CPU 0 has returned), after
     /// [`Resume::Poll`], and after an interrupt that was the machine's own affair.
     pub fn resume(&self) -> Resume<'_> {
-        self.settle();
+        self.begin();
         self.leave_counted()
+    }
+
+    /// Every entry but the fast path's begins with this.
+    fn begin(&self) {
+        self.settle();
+        self.entered_at.set(self.machine.ticks());
     }
 
     fn leave_counted(&self) -> Resume<'_> {
         let resume = self.leave();
+        let stay = self.machine.ticks().wrapping_sub(self.entered_at.get());
+        let longest = &self.statistics.longest_stay;
+        longest.set(longest.get().max(stay));
         self.publish_figures();
         resume
     }

@@ -513,6 +513,50 @@ impl World {
         state_of(self.kernels[cpu].syscall())
     }
 
+    fn cpu_of(&self, actor: Actor) -> usize {
+        (0..self.kernels.len())
+            .find(|&cpu| self.role_on(cpu) == Some(actor.0))
+            .expect("the actor runs")
+    }
+
+    /// The entry that the page tables of the actor, which runs, have for an address.
+    pub fn translate(&self, actor: Actor, address: u64) -> Option<u64> {
+        let root = self.bus.active_roots[self.cpu_of(actor)].get();
+        let mut table = Frame::new(root);
+        for level in (0..4).rev() {
+            let entry = self.bus.words(table)[(address >> (12 + 9 * level) & 0x1ff) as usize].get();
+            if entry & 1 == 0 {
+                return None;
+            }
+            if level == 0 {
+                return Some(entry);
+            }
+            table = Frame::containing(entry);
+        }
+        None
+    }
+
+    /// The actor, which runs, touches an address; true if the page is there afterwards.
+    pub fn touch(
+        &mut self,
+        actor: Actor,
+        address: u64,
+        access: kernel_core::machine::Access,
+    ) -> bool {
+        if self.translate(actor, address).is_none() {
+            let cpu = self.cpu_of(actor);
+            let state = state_of(self.kernels[cpu].page_fault(address, access, 0));
+            self.enter(cpu, state);
+            self.check();
+        }
+        self.runs(actor) && self.translate(actor, address).is_some()
+    }
+
+    /// Whether a mapping could fill in the page, without touching it.
+    pub fn fills(&self, actor: Actor, address: u64, access: kernel_core::machine::Access) -> bool {
+        self.kernels[self.cpu_of(actor)].audit_fill(address, access)
+    }
+
     /// Raises a fault in the actor's thread, which must be running.
     pub fn fault(&mut self, actor: Actor, address: u64) {
         let cpu = (0..self.kernels.len())
