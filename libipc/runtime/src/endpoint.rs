@@ -63,6 +63,10 @@ impl Cancelled {
 /// A message while it is looked at.
 #[derive(Default)]
 pub(crate) struct Buffers {
+    pub badge: u64,
+    /// The Reply's handle in the lower half, the caller's priority in the upper one.
+    pub reply_and_priority: u64,
+    pub info: MessageInfo,
     pub words: Words,
     pub handles: [HandleTransfer; MAX_HANDLES],
     pub handle_count: u8,
@@ -139,7 +143,7 @@ impl Endpoint {
     /// What the supervisor asks (is it alive, what does it serve, arm this fault) is answered in here and never seen by the server.
     pub fn receive(&mut self, deadline: impl Into<Option<Instant>>) -> Wake<'_> {
         let until = deadline.into().map_or(NEVER, Instant::as_ns);
-        let badge_and_info = loop {
+        loop {
             let registers = self.enter(until);
             if !registers.is_ok() {
                 return match registers.outcome() {
@@ -150,23 +154,20 @@ impl Endpoint {
             let info = registers.info();
             match WakeKind::from_number(info.flags()) {
                 Some(WakeKind::Call) => {
-                    let badge = Badge::from_bits(registers.rdi);
-                    self.buffers.words = registers.words;
-                    self.buffers.handle_count = 0;
+                    let buffers = &mut self.buffers;
+                    buffers.badge = registers.rdi;
+                    buffers.reply_and_priority = registers.rsi;
+                    buffers.info = info;
+                    buffers.words = registers.words;
+                    buffers.handle_count = 0;
                     if info.handles() != 0 {
-                        (self.buffers.handles, self.buffers.handle_count) =
+                        (buffers.handles, buffers.handle_count) =
                             sys::block().received_handles(info.handles());
                     }
-                    if badge.is_supervisor() {
-                        control::answer(IncomingCall::new(
-                            badge.bits(),
-                            registers.rsi,
-                            info,
-                            &mut self.buffers,
-                        ));
-                        continue;
+                    if !Badge::from_bits(registers.rdi).is_supervisor() {
+                        break;
                     }
-                    break (registers.rdi, registers.rsi, info);
+                    control::answer(IncomingCall::new(buffers));
                 }
                 Some(WakeKind::Completed) => {
                     let completed = self.calls.complete(
@@ -196,9 +197,8 @@ impl Endpoint {
                 }
                 None => return Wake::Failed(SysError(Outcome::Unsupported)),
             }
-        };
-        let (badge, rsi, info) = badge_and_info;
-        Wake::Call(IncomingCall::new(badge, rsi, info, &mut self.buffers))
+        }
+        Wake::Call(IncomingCall::new(&mut self.buffers))
     }
 
     #[inline(always)]

@@ -10,7 +10,6 @@ use crate::reply::{Journal, RawReply, Reply, RequestNumber};
 use crate::schema::{self, DESCRIBE, HELLO, Protocol};
 use crate::sys;
 use crate::transfer::Arrived;
-use abi::MessageInfo;
 use abi::message::{MAX_MESSAGE_BYTES, REGISTER_BYTES};
 use alloc::boxed::Box;
 use core::mem::{self, ManuallyDrop};
@@ -37,42 +36,40 @@ impl Caller {
 }
 
 /// A received call. Dropped without an answer, it ends at the caller as interrupted.
+///
+/// One pointer, so that handing it on costs nothing; what the kernel said about the call is beside the message.
 pub struct IncomingCall<'e> {
-    caller: Caller,
-    info: MessageInfo,
     buffers: &'e mut Buffers,
 }
 
 impl<'e> IncomingCall<'e> {
+    /// The call that was just received into `buffers`.
     #[inline(always)]
-    pub(crate) fn new(badge: u64, rsi: u64, info: MessageInfo, buffers: &'e mut Buffers) -> Self {
-        let caller = Caller {
-            badge: Badge::from_bits(badge),
-            priority: (rsi >> 32) as u8,
-            request: None,
-            reply: abi::Handle(rsi as u32),
-        };
-        Self {
-            caller,
-            info,
-            buffers,
-        }
+    pub(crate) fn new(buffers: &'e mut Buffers) -> Self {
+        Self { buffers }
     }
 
     /// Who is calling.
+    #[inline(always)]
     pub fn caller(&self) -> Caller {
-        self.caller
+        Caller {
+            badge: self.badge(),
+            priority: (self.buffers.reply_and_priority >> 32) as u8,
+            request: None,
+            reply: abi::Handle(self.buffers.reply_and_priority as u32),
+        }
     }
 
     /// The badge of the Connection.
+    #[inline(always)]
     pub fn badge(&self) -> Badge {
-        self.caller.badge
+        Badge::from_bits(self.buffers.badge)
     }
 
     /// The number of the method, if there is one.
     #[inline(always)]
     pub fn method(&self) -> Option<u8> {
-        match self.info.length() {
+        match self.buffers.info.length() {
             0 => None,
             length if length <= REGISTER_BYTES => Some(self.buffers.words.0[0]),
             _ => sys::block().with_received(1, |bytes| bytes.first().copied()),
@@ -86,12 +83,12 @@ impl<'e> IncomingCall<'e> {
 
     /// Length of the message in bytes.
     pub fn length(&self) -> usize {
-        self.info.length()
+        self.buffers.info.length()
     }
 
     /// Takes the right to answer, for a call that is not a protocol's. Handles that came with it are closed.
     pub fn into_reply(self) -> RawReply {
-        let caller = self.caller;
+        let caller = self.caller();
         self.close_handles();
         mem::forget(self);
         RawReply::new(caller)
@@ -124,7 +121,7 @@ impl<'e> IncomingCall<'e> {
     {
         self.settle();
         let arrived = self.arrive();
-        let reply = RawReply::new(self.caller);
+        let reply = RawReply::new(self.caller());
         // The right to answer is in `reply` now, the handles in `arrived`.
         let this = ManuallyDrop::new(self);
         let decoded = decode::<(u8, <A as Borrowed<'_>>::Value)>(this.settled_bytes());
@@ -230,7 +227,7 @@ impl<'e> IncomingCall<'e> {
     pub fn refuse(self, refusal: Refusal) {
         self.close_handles();
         control::count_refusal();
-        let reply = RawReply::new(self.caller);
+        let reply = RawReply::new(self.caller());
         mem::forget(self);
         reply.queue_refusal(refusal);
     }
@@ -247,7 +244,7 @@ impl<'e> IncomingCall<'e> {
     fn open<A: DeserializeOwned>(mut self) -> Result<(RawReply, A), Self> {
         match self.decode_owned::<(u8, A)>() {
             Ok((_, arguments)) => {
-                let reply = RawReply::new(self.caller);
+                let reply = RawReply::new(self.caller());
                 mem::forget(self);
                 Ok((reply, arguments))
             }
@@ -260,16 +257,18 @@ impl<'e> IncomingCall<'e> {
     ) -> Result<(RawReply, RequestNumber, A), Malformed> {
         let (_, number, arguments) = self.decode_owned::<(u8, u64, A)>()?;
         let request = RequestNumber(number);
-        self.caller.request = Some(request);
-        let caller = self.caller;
+        let caller = Caller {
+            request: Some(request),
+            ..self.caller()
+        };
         // The right to answer passes on: dropping this value must not close it.
-        self.caller.reply = abi::Handle::NONE;
+        self.buffers.reply_and_priority = 0;
         Ok((RawReply::new(caller), request, arguments))
     }
 
     #[inline(always)]
     fn decode_owned<V: DeserializeOwned>(&mut self) -> Result<V, Malformed> {
-        let length = self.info.length();
+        let length = self.buffers.info.length();
         let arrived = self.arrive();
         let value = match self.buffers.words.0.get(..length) {
             Some(bytes) => decode(bytes),
@@ -297,7 +296,7 @@ impl<'e> IncomingCall<'e> {
     /// Copies a message out of the receive page, so that the handler may borrow from it and make calls at the same time.
     #[inline(always)]
     fn settle(&mut self) {
-        if self.info.length() > REGISTER_BYTES {
+        if self.buffers.info.length() > REGISTER_BYTES {
             self.settle_page();
         }
     }
@@ -305,7 +304,7 @@ impl<'e> IncomingCall<'e> {
     #[cold]
     #[inline(never)]
     fn settle_page(&mut self) {
-        let length = self.info.length();
+        let length = self.buffers.info.length();
         let copy = self
             .buffers
             .copy
@@ -314,7 +313,7 @@ impl<'e> IncomingCall<'e> {
     }
 
     fn settled_bytes(&self) -> &[u8] {
-        let length = self.info.length();
+        let length = self.buffers.info.length();
         match (self.buffers.words.0.get(..length), &self.buffers.copy) {
             (Some(bytes), _) => bytes,
             (None, Some(copy)) => &copy[..length.min(MAX_MESSAGE_BYTES)],
@@ -326,7 +325,7 @@ impl<'e> IncomingCall<'e> {
 impl Drop for IncomingCall<'_> {
     fn drop(&mut self) {
         self.close_handles();
-        drop(RawReply::new(self.caller));
+        drop(RawReply::new(self.caller()));
     }
 }
 
