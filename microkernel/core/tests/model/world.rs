@@ -513,6 +513,11 @@ impl World {
         state_of(self.kernels[cpu].syscall())
     }
 
+    /// A word of init's boot information.
+    pub fn boot_info_word(&self, index: usize) -> u64 {
+        self.bus.words(BOOT_INFO)[index].get()
+    }
+
     fn cpu_of(&self, actor: Actor) -> usize {
         (0..self.kernels.len())
             .find(|&cpu| self.role_on(cpu) == Some(actor.0))
