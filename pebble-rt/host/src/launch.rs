@@ -4,6 +4,7 @@ use crate::{profile, repl};
 use pebble::system::{Ending, HostSystem, Machine};
 use pebble_rt::engine::{Limits, ProgramError, Step, Vm};
 use pebble_rt::modules::LIBRARY;
+use pebble_rt::syntax::SourceMap;
 use pebble_rt::system::Data;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -184,16 +185,31 @@ fn ending_of(machine: &Machine, pid: i64, error: &ProgramError) -> Ending {
         _ => {
             let mut text = error.to_string();
             if SETTINGS.get().is_some_and(|settings| settings.shows_trace) {
-                text += &details(error);
+                let source = machine.sandbox().read(&error.label).unwrap_or_default();
+                text += &details(error, &String::from_utf8_lossy(&source));
             }
             failed(text)
         }
     }
 }
 
-/// What a person may want to know beyond an error's line: what was probably meant, and the calls that led there.
-pub fn details(error: &ProgramError) -> String {
+/// What a person may want to know beyond an error's line: the line itself with a mark, what was probably meant, and the calls that
+/// led there. `source` is the text of the file that the error names.
+pub fn details(error: &ProgramError, source: &str) -> String {
     let mut text = String::new();
+    if error.excerpt.is_none()
+        && let Some(line) = SourceMap::new(source)
+            .line(error.line)
+            .filter(|line| !line.trim().is_empty())
+    {
+        let (start, width) = marked(line, &error.detail);
+        let _ = write!(
+            text,
+            "\n  | {line}\n  | {}{}",
+            " ".repeat(start),
+            "^".repeat(width)
+        );
+    }
     if let Some(name) = &error.suggestion {
         let _ = write!(text, "\n  did you mean '{name}'?");
     }
@@ -209,4 +225,52 @@ pub fn details(error: &ProgramError) -> String {
         }
     }
     text
+}
+
+/// Where the mark under a line begins and how wide it is, in characters: under the name that the error quotes if it stands in the
+/// line, else under all of it.
+fn marked(line: &str, detail: &str) -> (usize, usize) {
+    let quoted = detail.split('\'').nth(1).filter(|name| !name.is_empty());
+    let found = quoted.and_then(|name| Some((find_word(line, name)?, name)));
+    match found {
+        Some((at, name)) => (line[..at].chars().count(), name.chars().count()),
+        None => {
+            let code = line.trim();
+            (
+                line.chars()
+                    .take_while(|character| *character == ' ')
+                    .count(),
+                code.chars().count().max(1),
+            )
+        }
+    }
+}
+
+/// The place of `word` in `line` where it is no part of a longer name.
+fn find_word(line: &str, word: &str) -> Option<usize> {
+    let is_name_part = |character: char| character == '_' || character.is_alphanumeric();
+    let stands_alone = |at: &usize| {
+        let is_word = word.starts_with(is_name_part);
+        let before = line[..*at].chars().next_back().is_some_and(is_name_part);
+        let after = line[at + word.len()..]
+            .chars()
+            .next()
+            .is_some_and(is_name_part);
+        !is_word || (!before && !after)
+    };
+    line.match_indices(word)
+        .map(|(at, _)| at)
+        .find(stands_alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::marked;
+
+    #[test]
+    fn the_mark_stands_under_what_the_error_quotes() {
+        assert_eq!(marked("    print xs + x", "unknown variable 'x'"), (15, 1));
+        assert_eq!(marked("    é = 1 / 0", "division by zero"), (4, 9));
+        assert_eq!(marked("", "division by zero"), (0, 1));
+    }
 }

@@ -8,6 +8,7 @@ use lsp_types::{
     DocumentSymbol, DocumentSymbolResponse, GotoDefinitionResponse, Hover, HoverContents, Location,
     MarkupContent, MarkupKind, NumberOrString, Position, TextEdit,
 };
+use pebble::system::system_text;
 use pebble_rt::syntax::{SourceMap, parse};
 use pebble_rt::tools::check::{Environment, Known, Severity, check};
 use pebble_rt::tools::format;
@@ -129,8 +130,12 @@ fn members(document: &Document, object: &[String], offset: u32, root: &Path, ite
                 add(items, member, CompletionItemKind::FUNCTION, known.signature);
             }
         }
-        if let Some((_, _, symbols)) = module_symbols(document, root, &path) {
-            for symbol in symbols.iter().filter(|symbol| is_module_level(symbol)) {
+        if let Some(module) = find_module(document, root, &path) {
+            for symbol in module
+                .symbols
+                .iter()
+                .filter(|symbol| is_module_level(symbol))
+            {
                 add(
                     items,
                     &symbol.name,
@@ -213,8 +218,9 @@ fn describe(
         {
             return of_known(&known);
         }
-        let (_, _, symbols) = module_symbols(document, root, &path)?;
-        return symbols
+        let module = find_module(document, root, &path)?;
+        return module
+            .symbols
             .iter()
             .find(|symbol| symbol.name == *name && is_module_level(symbol))
             .map(of_symbol);
@@ -250,18 +256,20 @@ pub fn definition(
     let Some(path) = module_path(document, object, offset) else {
         return member(document, name).map(here);
     };
-    let (file, source, symbols) = module_symbols(document, root, &path)?;
-    let symbol = symbols
+    let module = find_module(document, root, &path)?;
+    let source = &module.source;
+    let symbol = module
+        .symbols
         .iter()
         .find(|symbol| symbol.name == *name && is_module_level(symbol))?;
     let range = place::range_of(
-        &source,
-        &SourceMap::new(&source),
+        source,
+        &SourceMap::new(source),
         symbol.span.start,
         symbol.span.end,
     );
     Some(GotoDefinitionResponse::Scalar(Location::new(
-        place::uri_of(&file)?,
+        place::uri_of(&module.file?)?,
         range,
     )))
 }
@@ -284,25 +292,39 @@ fn module_path(document: &Document, object: &[String], offset: u32) -> Option<Ve
     Some(symbol.module.iter().chain(rest).cloned().collect())
 }
 
-/// The file of a module, searched as `import` does: below the root, beside the document, in the system's library.
-fn module_symbols(
-    document: &Document,
-    root: &Path,
-    path: &[String],
-) -> Option<(PathBuf, String, Vec<Symbol>)> {
-    let relative = PathBuf::from(path.join("/")).with_extension("peb");
+/// What a module defines and where it is.
+struct FoundModule {
+    /// Its file; modules of the embedded system tree have none that an editor could open.
+    file: Option<PathBuf>,
+    source: String,
+    symbols: Vec<Symbol>,
+}
+
+/// The module, searched as `import` does: below the root, beside the document, in the system's library.
+fn find_module(document: &Document, root: &Path, path: &[String]) -> Option<FoundModule> {
+    let name = path.join("/");
+    let relative = PathBuf::from(&name).with_extension("peb");
     let beside =
         place::path_of(document.uri()).and_then(|file| file.parent().map(Path::to_path_buf));
-    let mut folders = vec![root.to_path_buf()];
-    folders.extend(beside);
-    folders.push(root.join("system/lib"));
-    let (file, source) = folders.into_iter().find_map(|folder| {
-        let file = folder.join(&relative);
-        fs::read_to_string(&file).ok().map(|source| (file, source))
+    let folders = std::iter::once(root.to_path_buf()).chain(beside);
+    let on_disk = folders
+        .map(|folder| folder.join(&relative))
+        .find_map(|file| {
+            let source = fs::read_to_string(&file).ok()?;
+            Some((Some(file), source))
+        });
+    let (file, source) = on_disk.or_else(|| {
+        let embedded = [format!("{name}.peb"), format!("system/lib/{name}.peb")];
+        let source = embedded.iter().find_map(|name| system_text(name))?;
+        Some((None, source.to_owned()))
     })?;
     let module = parse(&source).ok()?;
     let symbols = symbols(&module, u32::try_from(source.len()).unwrap_or(u32::MAX));
-    Some((file, source, symbols))
+    Some(FoundModule {
+        file,
+        source,
+        symbols,
+    })
 }
 
 fn is_module_level(symbol: &Symbol) -> bool {

@@ -61,7 +61,11 @@ pub fn session(machine: &Arc<Machine>, pid: i64, vm: &mut Vm) -> Ending {
                 };
             }
             Err(error) => {
-                let text = format!("{}{}\n", shown(&error), launch::details(&error));
+                let text = format!(
+                    "{}{}\n",
+                    shown(&error),
+                    launch::details(&error, text_of(&error, &input))
+                );
                 // Where nobody reads errors, nobody misses this one.
                 let _ = vm.system().write(Stream::Error, &text);
             }
@@ -74,6 +78,15 @@ pub fn session(machine: &Arc<Machine>, pid: i64, vm: &mut Vm) -> Ending {
         state: "done",
         status: 0,
         error: String::new(),
+    }
+}
+
+/// The text that an error's line is a line of, where it is known.
+fn text_of<'input>(error: &ProgramError, input: &'input str) -> &'input str {
+    if error.label == LABEL && input.trim_end().contains('\n') {
+        input
+    } else {
+        ""
     }
 }
 

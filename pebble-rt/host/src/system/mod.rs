@@ -34,6 +34,11 @@ pub use streams::Streams;
 
 use operations::Done;
 
+/// The text of a file of the embedded system tree, by its storage name (`system/lib/path.peb`).
+pub fn system_text(name: &str) -> Option<&'static str> {
+    std::str::from_utf8(tree::content(name)?).ok()
+}
+
 /// What a helper thread or the machine tells a waiting process.
 #[derive(Debug)]
 enum Event {
