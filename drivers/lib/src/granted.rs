@@ -8,6 +8,9 @@ use libipc::{Handle, IoPorts, IoSpace, MemoryObject, Protection, SysError};
 use crate::dma::DmaAddr;
 use crate::real::{MappedDma, MappedRegisters, RealPorts};
 
+/// Devices are given whole pages.
+const PAGE_BYTES: usize = 4096;
+
 /// Enables granted ports. `first` and `count` are the range that the manifest names; the processor refuses others.
 ///
 /// # Errors
@@ -37,6 +40,7 @@ pub fn registers(memory: &Handle<MemoryObject>) -> Result<MappedRegisters, SysEr
 /// # Errors
 /// What the kernel says.
 pub fn dma(io_space: &Handle<IoSpace>, length: usize) -> Result<MappedDma, SysError> {
+    let length = length.next_multiple_of(PAGE_BYTES);
     let memory = Handle::<MemoryObject>::create_contiguous(length as u64)?;
     // A device is let at whole pages, which is what the memory has.
     let pages = memory.figures()?.length;

@@ -33,6 +33,11 @@ impl Input {
         Self(Rc::new(RefCell::new(InputState { stream, position: 0, buffer: VecDeque::new(), is_ended: false })))
     }
 
+    /// Whether a terminal is at the other end.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.0.borrow().stream.kind(Guest::soon()), Ok(stream::Kind::Terminal))
+    }
+
     /// Up to `most` bytes that are here already; `None` if the stream has to be asked. Empty at the end.
     pub fn take(&self, most: usize) -> Option<Vec<u8>> {
         let mut state = self.0.borrow_mut();

@@ -280,7 +280,7 @@ fn read(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn read_line(guest: &mut Guest, request: &Request) -> Outcome {
     let descriptor = integer(request, 0)?;
-    if descriptor == 0 && guest.services.terminal.is_some() {
+    if descriptor == 0 && guest.reads_terminal() {
         return crate::terminal::read_line(guest, "");
     }
     match guest.descriptors.get(descriptor)? {

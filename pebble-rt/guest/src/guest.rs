@@ -74,6 +74,8 @@ pub struct Guest {
     pub last_input: u64,
     /// Sockets.
     pub sockets: network::Sockets,
+    /// Whether standard input is the terminal, once asked.
+    reads_terminal: Option<bool>,
     grants: Grants,
     endpoint: Rc<RefCell<Endpoint>>,
     /// Calls that report their ends to our endpoint.
@@ -122,6 +124,7 @@ impl Guest {
             epoch_ns: None,
             last_input: 0,
             sockets: network::Sockets::default(),
+            reads_terminal: None,
             grants,
             endpoint: Rc::new(RefCell::new(endpoint)),
             calls,
@@ -131,6 +134,15 @@ impl Guest {
             cancelled: Vec::new(),
             last_token: 0,
         })
+    }
+
+    /// Whether standard input is the terminal, and not a pipe or a file.
+    pub fn reads_terminal(&mut self) -> bool {
+        if self.services.terminal.is_none() {
+            return false;
+        }
+        let input = &self.descriptors.input;
+        *self.reads_terminal.get_or_insert_with(|| input.is_terminal())
     }
 
     /// A deadline for a short answer.

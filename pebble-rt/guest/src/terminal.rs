@@ -62,7 +62,8 @@ fn terminal_state(guest: &mut Guest) -> Outcome {
 }
 
 fn read_key(guest: &mut Guest, milliseconds: i64) -> Outcome {
-    let Some(terminal) = &guest.services.terminal else {
+    let reads_terminal = guest.reads_terminal();
+    let Some(terminal) = guest.services.terminal.as_ref().filter(|_| reads_terminal) else {
         let name = if milliseconds < 0 { "term_read_key" } else { "term_read_key_timeout" };
         return Err(SystemError::new(errno::IO, format!("{name}() requires an interactive terminal")));
     };
@@ -89,7 +90,7 @@ fn read_key(guest: &mut Guest, milliseconds: i64) -> Outcome {
 pub fn read_line(guest: &mut Guest, prompt: &str) -> Outcome {
     guest.descriptors.output.flush()?;
     let token = guest.token();
-    if guest.services.terminal.is_some() {
+    if guest.reads_terminal() {
         ask_line(guest, token, String::from(prompt))?;
         return Ok(Done::Later(token));
     }
