@@ -17,7 +17,7 @@ use protocols::services::{Error, Status};
 use crate::console::LogRing;
 
 /// Process number of the first service; init is 1.
-const FIRST_PID: u32 = 2;
+pub const FIRST_PID: u32 = 2;
 /// In badges on init's own endpoint: these are fault Connections.
 const FAULTS: u8 = 1;
 /// Where the incarnation stands in the number of a fault badge.

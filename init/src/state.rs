@@ -15,7 +15,7 @@ use libipc::{
     Badge, CallId, Calls, Cancelled, Connection, Endpoint, Handle, Instant, Minter, Quota, Reply,
     SysError,
 };
-use protocols::client::Client;
+use protocols::client::{Client, FIRST_USER_PID};
 use protocols::services::Error;
 use protocols::{log, pci};
 
@@ -23,10 +23,12 @@ use crate::calls::Purpose;
 use crate::console::{Console, hardware};
 use crate::devices::Devices;
 use crate::image::BootImage;
-use crate::service::{Service, of_fault_badge};
+use crate::service::{FIRST_PID, Service, of_fault_badge};
 
 /// How often the endpoints of services that start when they are called are looked at.
 const LAZY_LOOK_NS: u64 = 20_000_000;
+/// Services, at most: users' processes have the numbers behind theirs.
+const MAX_SERVICES: usize = (FIRST_USER_PID - FIRST_PID) as usize;
 /// The services that init itself calls.
 const LOG_SERVICE: &str = "logd";
 const PCI_SERVICE: &str = "pci";
@@ -79,9 +81,13 @@ impl Init {
         let console = Console::new().map_err(refused)?;
         let info = libipc::start::boot_info().ok_or("the kernel gave no BootInfo")?;
         let image = BootImage::open()?;
-        let (manifests, problems) = image.manifests();
+        let (mut manifests, problems) = image.manifests();
         for problem in problems {
             console.say(Level::Warn, format_args!("{problem}"));
+        }
+        for left_out in manifests.drain(MAX_SERVICES.min(manifests.len())..) {
+            let name = left_out.name;
+            console.say(Level::Error, format_args!("{name} is one service too many"));
         }
         let mode = Mode::parse(command_line(info));
         let places = placement::place(&manifests, info.cpu_count);

@@ -142,7 +142,12 @@ impl Driver {
             let is_asleep = match &self.client {
                 // Nothing to lose: without a client the card has no buffers.
                 None => true,
-                Some(client) => matches!((client.requests.sleep(), client.buffers.sleep()), (Ok(true), Ok(true))),
+                // What the card has no room for waits until it is done with something, which interrupts us.
+                Some(client) => {
+                    let requests = client.requests.sleep() == Ok(true) || self.card.transmit_room() == 0;
+                    let buffers = client.buffers.sleep() == Ok(true) || self.card.receive_room() == 0;
+                    requests && buffers
+                }
             };
             if is_asleep && !self.move_once()? {
                 return Ok(());
