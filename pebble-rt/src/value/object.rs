@@ -392,7 +392,7 @@ struct Fields {
 /// An instance of a class: shared wherever it is bound.
 #[derive(Debug)]
 pub struct Instance {
-    class: RefCell<Rc<Class>>,
+    class: Rc<Class>,
     fields: RefCell<Fields>,
     charged_slots: Cell<usize>,
     /// What its `__hash__` gave, once that was asked.
@@ -413,7 +413,7 @@ impl Instance {
             extra: None,
         };
         Ok(Instance {
-            class: RefCell::new(class),
+            class,
             fields: RefCell::new(fields),
             charged_slots: Cell::new(room),
             hash: Cell::new(None),
@@ -433,24 +433,24 @@ impl Instance {
     /// Its class.
     #[inline(always)]
     pub fn class(&self) -> Rc<Class> {
-        self.class.borrow().clone()
+        self.class.clone()
     }
 
     /// The stamp of its class.
     #[inline(always)]
     pub fn class_stamp(&self) -> u32 {
-        self.class.borrow().stamp()
+        self.class.stamp()
     }
 
     /// Lets `look` see its class without taking a reference.
     #[inline(always)]
     pub fn with_class<T>(&self, look: impl FnOnce(&Class) -> T) -> T {
-        look(&self.class.borrow())
+        look(&self.class)
     }
 
     /// Whether the class has a method of this special name.
     pub fn has_method(&self, name: Symbol) -> bool {
-        let class = self.class.borrow();
+        let class = &self.class;
         class.has_special_methods() && class.method(name).is_some()
     }
 
@@ -496,7 +496,7 @@ impl Instance {
     #[cold]
     fn grow_to_slot(&self, slot: Slot, value: Value) -> Result<(), OutOfMemory> {
         let mut fields = self.fields.borrow_mut();
-        let class = self.class.borrow();
+        let class = &self.class;
         let wanted = class.slot_count().max(slot.0 as usize + 1);
         let charged = self.charged_slots.get();
         class
@@ -514,7 +514,7 @@ impl Instance {
 
     /// Field `name`.
     pub fn field(&self, name: Symbol) -> Option<Value> {
-        let slot = self.class.borrow().slot(name);
+        let slot = self.class.slot(name);
         let value = match slot {
             Some(slot) => self.get_slot(slot),
             None => self
@@ -532,7 +532,7 @@ impl Instance {
 
     /// Sets field `name`.
     pub fn set_field(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
-        let slot = self.class.borrow().slot_for_write(name);
+        let slot = self.class.slot_for_write(name);
         match slot {
             Some(slot) => self.set_slot(slot, value),
             None => self.set_extra(name, value),
@@ -548,14 +548,14 @@ impl Instance {
             drop(before);
             return Ok(());
         }
-        self.class.borrow().heap.charge(FIELD_BYTES * 2)?;
+        self.class.heap.charge(FIELD_BYTES * 2)?;
         extra.push((name, value));
         Ok(())
     }
 
     /// Lets `change` work on field `name` in place, if there is one. It must not reach this instance again.
     pub fn change_field<T>(&self, name: Symbol, change: impl FnOnce(&mut Value) -> T) -> Option<T> {
-        let slot = self.class.borrow().slot(name);
+        let slot = self.class.slot(name);
         let mut fields = self.fields.borrow_mut();
         let place = match slot {
             Some(slot) => fields.slots.get_mut(slot.0 as usize),
@@ -577,7 +577,7 @@ impl Instance {
 
     /// All fields, in the order the class laid them out.
     pub fn field_list(&self) -> Vec<(Symbol, Value)> {
-        let class = self.class.borrow();
+        let class = &self.class;
         let layout = class.layout.borrow();
         let fields = self.fields.borrow();
         let in_slots = layout
@@ -606,7 +606,7 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let fields = core::mem::take(self.fields.get_mut());
-        let class = self.class.get_mut();
+        let class = &self.class;
         let mut bytes = OBJECT_OVERHEAD_BYTES * 2 + self.charged_slots.get() * FIELD_BYTES;
         let mut values = fields.slots;
         if let Some(extra) = fields.extra {

@@ -114,6 +114,35 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                     window[usize::from($register)]
                 };
             }
+            // Numbers are written into the place they go to: a whole value that is copied right after it was written
+            // would wait for the memory.
+            macro_rules! put {
+                ($to:expr, $value:expr) => {
+                    match $value {
+                        Value::Int(number) => set_int!(r!($to), number),
+                        Value::Float(number) => set_float!(r!($to), number),
+                        other => r!($to) = other,
+                    }
+                };
+            }
+            macro_rules! copy {
+                ($to:expr, $from:expr) => {
+                    match &$from {
+                        Value::Int(number) => {
+                            let number = *number;
+                            set_int!(r!($to), number);
+                        }
+                        Value::Float(number) => {
+                            let number = *number;
+                            set_float!(r!($to), number);
+                        }
+                        other => {
+                            let value = other.clone();
+                            r!($to) = value;
+                        }
+                    }
+                };
+            }
             macro_rules! jump {
                 ($distance:expr) => {{
                     let distance = $distance;
@@ -231,10 +260,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                 pc += 1;
                 match insn.op {
                     Op::Nop => {}
-                    Op::Move => {
-                        let value = r!(insn.b).clone();
-                        r!(insn.a) = value;
-                    }
+                    Op::Move => copy!(insn.a, r!(insn.b)),
                     Op::Take => {
                         let value = core::mem::take(&mut r!(insn.b));
                         r!(insn.a) = value;
@@ -251,6 +277,10 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         let slot = insn.d as u32;
                         let variable = &core.slots[slot as usize].variable;
                         if variable.is_undefined() {
+                            if let Value::Func(function) = &core.slots[slot as usize].function {
+                                r!(insn.a) = Value::Func(function.clone());
+                                continue;
+                            }
                             match core.read_slot(slot) {
                                 Some(value) => r!(insn.a) = value,
                                 None => {
@@ -260,7 +290,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                                 }
                             }
                         } else {
-                            r!(insn.a) = variable.clone();
+                            put!(insn.a, variable.clone());
                         }
                     }
                     Op::StoreGlobal => {
@@ -626,7 +656,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             let index = *index;
                             if let Some(item) = list.get(index as usize) {
                                 let item = item.clone();
-                                r!(insn.a) = item;
+                                put!(insn.a, item);
                                 continue;
                             }
                         }
@@ -646,7 +676,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             (&slot.variable, &r!(insn.b))
                         {
                             if let Some(item) = list.get(*index as usize) {
-                                r!(insn.a) = item.clone();
+                                put!(insn.a, item.clone());
                                 continue;
                             }
                         }
@@ -712,7 +742,7 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             if instance.class_stamp() == site.stamp.get() {
                                 let value = instance.get_slot(Slot(site.slot.get()));
                                 if !value.is_undefined() {
-                                    r!(insn.a) = value;
+                                    put!(insn.a, value);
                                     continue;
                                 }
                             }
@@ -839,6 +869,21 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             }
                         }
                         let callee = core::mem::take(&mut r!(insn.a));
+                        if let Value::Bound(bound) = &callee {
+                            if let Value::Func(function) = &bound.function {
+                                if function.code.plain_parameters == u16::from(insn.b) + 1 {
+                                    // The receiver takes the place of the callee, just below the arguments.
+                                    let function = Value::Func(function.clone());
+                                    r!(insn.a) = bound.receiver.clone();
+                                    break 'window Stop::Call {
+                                        callee: function,
+                                        first: insn.a,
+                                        count: insn.b + 1,
+                                        result: insn.c,
+                                    };
+                                }
+                            }
+                        }
                         let callee = attempt!(core.callee_or_fallback(callee, insn.d));
                         break 'window Stop::Call {
                             callee,
@@ -886,8 +931,35 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         break 'window Stop::Method(insn);
                     }
                     Op::CallSuper => break 'window Stop::Method(insn),
-                    Op::Return => break 'window Stop::Return(core::mem::take(&mut r!(insn.a))),
-                    Op::ReturnZero => break 'window Stop::Return(Value::Int(0)),
+                    Op::Return | Op::ReturnZero => {
+                        let value = match insn.op {
+                            Op::Return => core::mem::take(&mut r!(insn.a)),
+                            _ => Value::Int(0),
+                        };
+                        let is_plain = thread
+                            .frames
+                            .last()
+                            .is_some_and(|frame| frame.kind == FrameKind::Normal && !frame.again);
+                        if !is_plain {
+                            break 'window Stop::Return(value);
+                        }
+                        for register in &mut window[..code.registers.min(WINDOW)] {
+                            if !register.is_undefined() {
+                                *register = Value::Undefined;
+                            }
+                        }
+                        let result = thread.frames.pop().map_or(NOWHERE, |frame| frame.result);
+                        if result != NOWHERE {
+                            if let Some(caller) = thread.frames.last() {
+                                if let Some(place) =
+                                    thread.stack.get_mut(caller.base + usize::from(result))
+                                {
+                                    *place = value;
+                                }
+                            }
+                        }
+                        continue 'frame;
+                    }
                     Op::Yield => break 'window Stop::Yield(r!(insn.b).clone(), insn.a),
                     Op::MakeClass => break 'window Stop::MakeClass(insn),
                     Op::Import => break 'window Stop::Import(insn),

@@ -20,7 +20,7 @@ use alloc::rc::Rc;
 use crate::value::{Raised, Value};
 
 pub use self::core::Core;
-pub use self::program::Vm;
+pub use self::program::{Vm, compile_to_bytecode};
 pub use self::states::States;
 pub use self::threads::Park;
 

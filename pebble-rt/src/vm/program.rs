@@ -279,6 +279,26 @@ impl Vm {
     }
 }
 
+/// Compiles a program into a bytecode file that [`Vm::load_bytecode`] takes.
+pub fn compile_to_bytecode(label: &str, source: &str) -> Result<Vec<u8>, ProgramError> {
+    let failed = |line: u32, detail: String, excerpt| ProgramError {
+        label: String::from(label),
+        line,
+        detail,
+        class: String::from(ErrorClass::Syntax.name()),
+        excerpt,
+        suggestion: None,
+        trace: Vec::new(),
+    };
+    let tree = syntax::parse(source).map_err(|error| {
+        let excerpt = error.excerpt.map(|excerpt| (excerpt.text, excerpt.column));
+        failed(error.line, error.message, excerpt)
+    })?;
+    let unit =
+        compile(&tree, &|_| false).map_err(|error| failed(error.line, error.message, None))?;
+    Ok(crate::bytecode::write(&unit))
+}
+
 /// What a turn of the scheduler came to.
 #[derive(Debug)]
 pub(crate) enum Turn {
