@@ -108,6 +108,8 @@ ops! {
     Div,
     /// `r[a] = r[b]` operator `d` `r[c]`, for the others
     Binary,
+    /// `r[a] = r[b] + r[c]` and a jump by `d`, if both are small integers or both floats; else forgets `r[a]`
+    AddNumbers,
     /// `r[a] = r[b] + d`
     AddInt,
     /// `r[a] = r[b] - d`

@@ -281,8 +281,12 @@ impl Compiler<'_> {
                     let place = self.place_at(root, &[], name)?;
                     let needs_local = !matches!(root, Root::Global(_));
                     if !needs_local || self.is_plain_home(variable) {
-                        let value = self.value(value)?;
-                        self.emit(Op::PlaceAdd, 0, value, 0, place);
+                        let current = self.temporary()?;
+                        self.read_name(variable, Some(current))?;
+                        let operand = self.value(value)?;
+                        self.add_numbers_or_place(current, operand, place, &|compiler| {
+                            compiler.bind_name(variable, current);
+                        });
                         self.release_to(mark);
                         return Ok(());
                     }
@@ -312,12 +316,18 @@ impl Compiler<'_> {
                 object,
                 name: attribute,
             } => {
-                let object = self.value_to_temporary(object)?;
+                let object = self.value(object)?;
                 let attribute = self.name(attribute);
                 if operator == BinaryOperator::Add && !may_change_things(value) {
                     let place = self.place_at(Root::Attr(object, attribute), &[], name)?;
-                    let value = self.value(value)?;
-                    self.emit(Op::PlaceAdd, 0, value, 0, place);
+                    let current = self.temporary()?;
+                    let site = self.site(attribute);
+                    self.emit(Op::GetAttr, current, object, 0, site);
+                    let operand = self.value(value)?;
+                    let site = self.site(attribute);
+                    self.add_numbers_or_place(current, operand, place, &|compiler| {
+                        compiler.emit(Op::SetAttr, object, current, 1, site);
+                    });
                 } else {
                     let current = self.temporary()?;
                     let site = self.site(attribute);
@@ -367,6 +377,24 @@ impl Compiler<'_> {
         }
         self.release_to(mark);
         Ok(())
+    }
+
+    /// Adds to what was read into `current`: numbers in the register, then `store` puts the sum back; anything else at
+    /// its place, where a string or list that nobody else holds grows without a copy.
+    fn add_numbers_or_place(
+        &mut self,
+        current: u8,
+        operand: u8,
+        place: i32,
+        store: &dyn Fn(&mut Self),
+    ) {
+        let (numbers, end) = (self.new_label(), self.new_label());
+        self.emit_jump(Op::AddNumbers, current, current, operand, numbers);
+        self.emit(Op::PlaceAdd, 0, operand, 0, place);
+        self.emit_jump(Op::Jump, 0, 0, 0, end);
+        self.place_label(numbers);
+        store(self);
+        self.place_label(end);
     }
 
     /// Whether reading and binding the name mean the same variable.

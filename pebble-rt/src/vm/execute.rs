@@ -416,6 +416,24 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             break 'window Stop::Fault(error, insn.a, FrameKind::Normal);
                         }
                     }
+                    Op::AddNumbers => {
+                        match (&r!(insn.b), &r!(insn.c)) {
+                            (Value::Int(left), Value::Int(right)) => {
+                                if let Some(sum) = left.checked_add(*right) {
+                                    set_int!(r!(insn.a), sum);
+                                    jump!(insn.d);
+                                    continue;
+                                }
+                            }
+                            (Value::Float(left), Value::Float(right)) => {
+                                set_float!(r!(insn.a), left + right);
+                                jump!(insn.d);
+                                continue;
+                            }
+                            _ => {}
+                        }
+                        r!(insn.a) = Value::Undefined;
+                    }
                     Op::Sub => arithmetic!(insn, checked_sub, -, subtract),
                     Op::Mul => arithmetic!(insn, checked_mul, *, multiply),
                     Op::Div => match (&r!(insn.b), &r!(insn.c)) {
