@@ -75,10 +75,7 @@ impl<M: Machine> Kernel<M> {
 
     /// How many owners an object says that it has.
     pub fn audit_owners(&self, name: u64) -> u32 {
-        self.at(Name::<Any>::from_bits(name))
-            .header
-            .owners
-            .load(Ordering::Relaxed)
+        self.at(Name::<Any>::from_bits(name)).header.owners.load(Ordering::Relaxed)
     }
 
     /// Frames charged to all quotas.
@@ -190,11 +187,7 @@ impl<M: Machine> Kernel<M> {
             // Back to the first sibling, then up.
             let mut first = at;
             loop {
-                let previous = self
-                    .at(Name::<Caller>::from_bits(first))
-                    .call
-                    .timer_previous
-                    .get();
+                let previous = self.at(Name::<Caller>::from_bits(first)).call.timer_previous.get();
                 let above = &self.at(Name::<Caller>::from_bits(previous)).call;
                 let is_parent = above.timer_child.get() == first;
                 first = previous;
@@ -258,11 +251,7 @@ impl<M: Machine> Kernel<M> {
                     self.audit_reply(process, index, slot.object.get(), wrong);
                 }
                 Some(kind) => {
-                    let held = Held {
-                        name: Name::from_bits(slot.object.get()),
-                        kind,
-                        rights: meta::rights(bits),
-                    };
+                    let held = Held { name: Name::from_bits(slot.object.get()), kind, rights: meta::rights(bits) };
                     count(held, visit);
                     match kind {
                         Kind::Call => visit(Visit::Caller(held.name.bits())),
@@ -319,13 +308,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn audit_reply(
-        &self,
-        process: &Process,
-        index: u32,
-        caller: u64,
-        wrong: &mut dyn FnMut(Violation),
-    ) {
+    fn audit_reply(&self, process: &Process, index: u32, caller: u64, wrong: &mut dyn FnMut(Violation)) {
         if caller == 0 {
             return;
         }
@@ -352,12 +335,7 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn audit_endpoint(
-        &self,
-        endpoint: &Endpoint,
-        visit: &mut dyn FnMut(Visit),
-        wrong: &mut dyn FnMut(Violation),
-    ) {
+    fn audit_endpoint(&self, endpoint: &Endpoint, visit: &mut dyn FnMut(Visit), wrong: &mut dyn FnMut(Violation)) {
         let mut queued = 0;
         for (priority, list) in endpoint.calls.iter().enumerate() {
             let is_marked = endpoint.call_priorities.get() >> priority & 1 != 0;

@@ -124,9 +124,7 @@ impl InitRecord {
 /// What a failure while making init means at boot.
 fn refused(outcome: Outcome) -> BootError {
     match outcome {
-        Outcome::NoMemory | Outcome::QuotaFrames => BootError::TooLittleMemory {
-            needed_frames: LEAST_FRAMES,
-        },
+        Outcome::NoMemory | Outcome::QuotaFrames => BootError::TooLittleMemory { needed_frames: LEAST_FRAMES },
         _ => BootError::CorruptImage,
     }
 }
@@ -138,14 +136,10 @@ impl<M: Machine> Kernel<M> {
         shared
             .frames
             .initialise(self.machine(), facts.usable)
-            .map_err(|needed| BootError::TooLittleMemory {
-                needed_frames: needed + LEAST_FRAMES,
-            })?;
+            .map_err(|needed| BootError::TooLittleMemory { needed_frames: needed + LEAST_FRAMES })?;
         let available = shared.frames.free_count();
         if available < LEAST_FRAMES {
-            return Err(BootError::TooLittleMemory {
-                needed_frames: LEAST_FRAMES,
-            });
+            return Err(BootError::TooLittleMemory { needed_frames: LEAST_FRAMES });
         }
         remember_facts(shared, facts);
         shared.set_number_key(self.machine().random() | 1);
@@ -154,8 +148,7 @@ impl<M: Machine> Kernel<M> {
         shared.set_kernel_root(root);
         self.accounted_until.set(self.machine().ticks());
 
-        self.make_root_objects(available - RESERVED_FRAMES)
-            .map_err(refused)?;
+        self.make_root_objects(available - RESERVED_FRAMES).map_err(refused)?;
         self.start_init()?;
         Ok(self.resume())
     }
@@ -194,15 +187,9 @@ impl<M: Machine> Kernel<M> {
     /// Makes init from the boot image and starts it.
     fn start_init(&self) -> Result<(), BootError> {
         let record = &self.shared().init;
-        let image = ImageReader::open(
-            self,
-            record.image_range(),
-            record.image[2].load(Ordering::Relaxed),
-        )?;
+        let image = ImageReader::open(self, record.image_range(), record.image[2].load(Ordering::Relaxed))?;
         let quota: Name<Quota> = InitRecord::name(&record.quota);
-        let process_name = self
-            .make_process(quota, Name::NONE, u32::from(PRIORITIES) - 1)
-            .map_err(refused)?;
+        let process_name = self.make_process(quota, Name::NONE, u32::from(PRIORITIES) - 1).map_err(refused)?;
         record.process.store(process_name.bits(), Ordering::Relaxed);
         let incarnation = record.incarnation.fetch_add(1, Ordering::Relaxed) + 1;
         let boot_info = Frame::new(record.boot_info.load(Ordering::Relaxed));
@@ -215,8 +202,7 @@ impl<M: Machine> Kernel<M> {
                 self.load_segment(process_name, &image, &entry)?;
             }
         }
-        self.furnish_init(process_name, boot_info, image.header())
-            .map_err(refused)
+        self.furnish_init(process_name, boot_info, image.header()).map_err(refused)
     }
 
     /// Maps a segment of init: straight from the image if it is only read or run, else as a copy.
@@ -237,11 +223,7 @@ impl<M: Machine> Kernel<M> {
         let source = image.frames(entry)?;
         let bits = protection::READ
             | if is_writable { protection::WRITE } else { 0 }
-            | if is_executable {
-                protection::EXECUTE
-            } else {
-                0
-            };
+            | if is_executable { protection::EXECUTE } else { 0 };
         let quota = self.at(process).header.quota.get();
         let memory = if is_writable || source.count < range.pages() {
             self.copy_segment(quota, range.pages(), source, entry.length)
@@ -249,8 +231,7 @@ impl<M: Machine> Kernel<M> {
             self.make_fixed(quota, source, MemoryKind::Boot, CacheKind::WriteBack)
         }
         .map_err(refused)?;
-        self.map_and_forget(process, memory, range, bits as u32)
-            .map_err(refused)
+        self.map_and_forget(process, memory, range, bits as u32).map_err(refused)
     }
 
     fn copy_segment(
@@ -280,27 +261,14 @@ impl<M: Machine> Kernel<M> {
         bits: u32,
     ) -> Result<(), Outcome> {
         self.pin(memory);
-        let result = self.map(
-            process,
-            &MappingRequest {
-                range,
-                memory,
-                first_page: 0,
-                protection: bits,
-                allowed: bits,
-            },
-        );
+        let result =
+            self.map(process, &MappingRequest { range, memory, first_page: 0, protection: bits, allowed: bits });
         self.unpin(Kind::Memory, memory.cast());
         result
     }
 
     /// Gives init its stack, its boot information, its handles and its first thread.
-    fn furnish_init(
-        &self,
-        process_name: Name<Process>,
-        boot_info: Frame,
-        header: &ImageHeader,
-    ) -> Result<(), Outcome> {
+    fn furnish_init(&self, process_name: Name<Process>, boot_info: Frame, header: &ImageHeader) -> Result<(), Outcome> {
         let record = &self.shared().init;
         let quota: Name<Quota> = InitRecord::name(&record.quota);
         let page = PAGE_SIZE as u64;
@@ -309,27 +277,12 @@ impl<M: Machine> Kernel<M> {
         self.map_and_forget(
             process_name,
             stack,
-            UserRange::new(
-                boot::INIT_STACK_TOP - boot::INIT_STACK_BYTES,
-                boot::INIT_STACK_BYTES,
-            )?,
+            UserRange::new(boot::INIT_STACK_TOP - boot::INIT_STACK_BYTES, boot::INIT_STACK_BYTES)?,
             read | protection::WRITE as u32,
         )?;
-        let info = self.make_fixed(
-            quota,
-            FrameRange {
-                first: boot_info,
-                count: 1,
-            },
-            MemoryKind::Boot,
-            CacheKind::WriteBack,
-        )?;
-        self.map_and_forget(
-            process_name,
-            info,
-            UserRange::new(boot::INIT_BOOT_INFO, page)?,
-            read,
-        )?;
+        let info =
+            self.make_fixed(quota, FrameRange { first: boot_info, count: 1 }, MemoryKind::Boot, CacheKind::WriteBack)?;
+        self.map_and_forget(process_name, info, UserRange::new(boot::INIT_BOOT_INFO, page)?, read)?;
         let thread = self.make_thread(
             process_name,
             &ThreadStart {
@@ -347,56 +300,17 @@ impl<M: Machine> Kernel<M> {
         let all = Rights::all();
         let capsule: Name<Capsule> = InitRecord::name(&record.capsule);
         let hardware: Name<Hardware> = InitRecord::name(&record.hardware);
-        let readable =
-            Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
-        let image = self.make_fixed(
-            quota,
-            record.image_range(),
-            MemoryKind::Boot,
-            CacheKind::WriteBack,
-        )?;
-        self.grant_fixed(
-            process,
-            boot::SELF_PROCESS,
-            Held::new(process_name, Kind::Process, all),
-        )?;
-        self.grant_fixed(
-            process,
-            boot::SELF_THREAD,
-            Held::new(thread, Kind::Thread, all),
-        )?;
-        self.grant_fixed(
-            process,
-            boot::ROOT_QUOTA,
-            Held::new(quota, Kind::Quota, all),
-        )?;
-        self.grant_fixed(
-            process,
-            boot::HARDWARE,
-            Held::new(hardware, Kind::Hardware, all),
-        )?;
-        self.grant_fixed(
-            process,
-            boot::BOOT_IMAGE,
-            Held::new(image, Kind::Memory, readable | Rights::EXECUTE),
-        )?;
-        self.grant_fixed(
-            process,
-            boot::CAPSULE,
-            Held::new(capsule, Kind::Capsule, all),
-        )?;
+        let readable = Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
+        let image = self.make_fixed(quota, record.image_range(), MemoryKind::Boot, CacheKind::WriteBack)?;
+        self.grant_fixed(process, boot::SELF_PROCESS, Held::new(process_name, Kind::Process, all))?;
+        self.grant_fixed(process, boot::SELF_THREAD, Held::new(thread, Kind::Thread, all))?;
+        self.grant_fixed(process, boot::ROOT_QUOTA, Held::new(quota, Kind::Quota, all))?;
+        self.grant_fixed(process, boot::HARDWARE, Held::new(hardware, Kind::Hardware, all))?;
+        self.grant_fixed(process, boot::BOOT_IMAGE, Held::new(image, Kind::Memory, readable | Rights::EXECUTE))?;
+        self.grant_fixed(process, boot::CAPSULE, Held::new(capsule, Kind::Capsule, all))?;
         if record.firmware_range().count != 0 {
-            let firmware = self.make_fixed(
-                quota,
-                record.firmware_range(),
-                MemoryKind::Boot,
-                CacheKind::WriteBack,
-            )?;
-            self.grant_fixed(
-                process,
-                boot::FIRMWARE,
-                Held::new(firmware, Kind::Memory, readable),
-            )?;
+            let firmware = self.make_fixed(quota, record.firmware_range(), MemoryKind::Boot, CacheKind::WriteBack)?;
+            self.grant_fixed(process, boot::FIRMWARE, Held::new(firmware, Kind::Memory, readable))?;
         }
         self.make_ready(thread);
         Ok(())
@@ -434,29 +348,15 @@ fn remember_facts(shared: &Shared, facts: &BootFacts<'_>) {
         first.store(range.first.number(), Ordering::Relaxed);
         count.store(range.count, Ordering::Relaxed);
     }
-    shared
-        .cpu_count
-        .store(facts.cpu_count as u64, Ordering::Relaxed);
-    shared
-        .time_page
-        .store(facts.time_page.number(), Ordering::Relaxed);
+    shared.cpu_count.store(facts.cpu_count as u64, Ordering::Relaxed);
+    shared.time_page.store(facts.time_page.number(), Ordering::Relaxed);
     let record = &shared.init;
-    let values = [
-        facts.image.first.number(),
-        facts.image.count,
-        facts.image_bytes,
-    ];
+    let values = [facts.image.first.number(), facts.image.count, facts.image_bytes];
     for (place, value) in record.image.iter().zip(values) {
         place.store(value, Ordering::Relaxed);
     }
-    for (place, value) in record
-        .firmware
-        .iter()
-        .zip([facts.firmware.first.number(), facts.firmware.count])
-    {
+    for (place, value) in record.firmware.iter().zip([facts.firmware.first.number(), facts.firmware.count]) {
         place.store(value, Ordering::Relaxed);
     }
-    record
-        .boot_info
-        .store(facts.boot_info.number(), Ordering::Relaxed);
+    record.boot_info.store(facts.boot_info.number(), Ordering::Relaxed);
 }

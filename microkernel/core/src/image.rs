@@ -31,11 +31,7 @@ impl<'k, M: Machine> ImageReader<'k, M> {
         if bytes < HEADER_BYTES || bytes > capacity {
             return Err(BootError::NoImage);
         }
-        let mut image = Self {
-            kernel,
-            range,
-            header: ImageHeader::default(),
-        };
+        let mut image = Self { kernel, range, header: ImageHeader::default() };
         image.header = ImageHeader {
             magic: image.u64_at(0),
             version: image.u32_at(8),
@@ -51,11 +47,7 @@ impl<'k, M: Machine> ImageReader<'k, M> {
         if image.header.magic != ImageHeader::MAGIC {
             return Err(BootError::NoImage);
         }
-        if image.is_sound(bytes) {
-            Ok(image)
-        } else {
-            Err(BootError::CorruptImage)
-        }
+        if image.is_sound(bytes) { Ok(image) } else { Err(BootError::CorruptImage) }
     }
 
     fn is_sound(&self, bytes: u64) -> bool {
@@ -67,11 +59,7 @@ impl<'k, M: Machine> ImageReader<'k, M> {
             && header.names_offset >= HEADER_BYTES + self.entry_count() * ENTRY_BYTES
             && names_end.is_some_and(|end| end <= header.total_length)
             && self.crc(0, HEADER_BYTES, Some(HEADER_CRC_OFFSET)) == header.header_crc
-            && self.crc(
-                HEADER_BYTES,
-                header.names_offset + header.names_length,
-                None,
-            ) == header.directory_crc
+            && self.crc(HEADER_BYTES, header.names_offset + header.names_length, None) == header.directory_crc
     }
 
     /// The header.
@@ -107,20 +95,14 @@ impl<'k, M: Machine> ImageReader<'k, M> {
     /// The frames of an entry's contents, whose checksum is right.
     pub fn frames(&self, entry: &ImageEntry) -> Result<FrameRange, BootError> {
         let page = PAGE_SIZE as u64;
-        let end = entry
-            .offset
-            .checked_add(entry.length)
-            .ok_or(BootError::CorruptImage)?;
+        let end = entry.offset.checked_add(entry.length).ok_or(BootError::CorruptImage)?;
         if !entry.offset.is_multiple_of(page) || end > self.header.total_length {
             return Err(BootError::CorruptImage);
         }
         if self.crc(entry.offset, end, None) != entry.crc {
             return Err(BootError::CorruptImage);
         }
-        Ok(FrameRange {
-            first: self.range.first.plus(entry.offset / page),
-            count: entry.length.div_ceil(page),
-        })
+        Ok(FrameRange { first: self.range.first.plus(entry.offset / page), count: entry.length.div_ceil(page) })
     }
 
     fn u64_at(&self, offset: u64) -> u64 {

@@ -59,12 +59,8 @@ impl Shared {
     /// An empty one.
     pub const fn new() -> Self {
         Self {
-            cpus: [const {
-                CpuShared {
-                    inbox: Inbox::new(),
-                    figures: [const { AtomicU64::new(0) }; FIGURES],
-                }
-            }; MAX_CPUS],
+            cpus: [const { CpuShared { inbox: Inbox::new(), figures: [const { AtomicU64::new(0) }; FIGURES] } };
+                MAX_CPUS],
             frames: FrameAllocator::new(),
             tree: Lock::new(),
             vectors: [const { AtomicU64::new(0) }; 256],

@@ -61,15 +61,8 @@ fn any_request(world: &mut World) -> Request {
     } else {
         OFTEN[world.roll(OFTEN.len() as u64) as usize]
     };
-    let is_end = matches!(
-        operation,
-        Operation::ProcessExit | Operation::ProcessKill | Operation::ThreadExit
-    );
-    let operation = if is_end && world.roll(6) != 0 {
-        Operation::Yield
-    } else {
-        operation
-    };
+    let is_end = matches!(operation, Operation::ProcessExit | Operation::ProcessKill | Operation::ThreadExit);
+    let operation = if is_end && world.roll(6) != 0 { Operation::Yield } else { operation };
     let now = world.bus.now.get();
     let argument = match world.roll(6) {
         0 => NEVER,
@@ -77,11 +70,8 @@ fn any_request(world: &mut World) -> Request {
         2 => world.roll(8),
         _ => now + world.roll(400),
     };
-    let mut request = Request::new(operation)
-        .a(any_handle(world))
-        .b(any_handle(world))
-        .c(any_handle(world))
-        .argument(argument);
+    let mut request =
+        Request::new(operation).a(any_handle(world)).b(any_handle(world)).c(any_handle(world)).argument(argument);
     if world.roll(2) == 0 && matches!(operation, Operation::Call | Operation::CallStart) {
         request.b = Handle::NONE;
     }
@@ -102,33 +92,19 @@ fn any_request(world: &mut World) -> Request {
 
 fn run(seed: u64) {
     let cpus = 1 + seed % 3;
-    let fast = if seed.is_multiple_of(2) {
-        FastPath::On
-    } else {
-        FastPath::Off
-    };
+    let fast = if seed.is_multiple_of(2) { FastPath::On } else { FastPath::Off };
     let mut world = World::new(cpus as usize, fast, seed + 1);
     let init = World::INIT;
     world.checks = false;
-    let parking = world
-        .must(init, Request::new(Operation::NotificationCreate))
-        .result();
+    let parking = world.must(init, Request::new(Operation::NotificationCreate)).result();
     let before = world.objects();
 
-    let quota = world
-        .must(
-            init,
-            Request::new(Operation::QuotaSplit)
-                .a(boot::ROOT_QUOTA)
-                .words(&[600, 600, 20]),
-        )
-        .result();
+    let quota =
+        world.must(init, Request::new(Operation::QuotaSplit).a(boot::ROOT_QUOTA).words(&[600, 600, 20])).result();
     let mut endpoints = Vec::new();
     let mut mine = vec![quota];
     for _ in 0..2 {
-        let endpoint = world
-            .must(init, Request::new(Operation::EndpointCreate))
-            .result();
+        let endpoint = world.must(init, Request::new(Operation::EndpointCreate)).result();
         endpoints.push(endpoint);
         mine.push(endpoint);
     }
@@ -144,10 +120,7 @@ fn run(seed: u64) {
     let mut actors: Vec<Actor> = Vec::new();
     let mut processes = Vec::new();
     for number in 0..4 {
-        let place = Place {
-            cpu: world.roll(cpus),
-            priority: 10 + world.roll(2),
-        };
+        let place = Place { cpu: world.roll(cpus), priority: 10 + world.roll(2) };
         let client = world.make_process_under(quota, place, Handle::NONE);
         let (extra, extra_thread) = world.make_thread(client.process, 0x1100_0000, 10);
         for (index, &endpoint) in endpoints.iter().enumerate() {

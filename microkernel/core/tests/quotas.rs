@@ -7,14 +7,7 @@ use kernel_core::FastPath;
 use model::{Place, Request, World};
 
 fn split(world: &mut World, amounts: [u64; 3]) -> Handle {
-    world
-        .must(
-            World::INIT,
-            Request::new(Operation::QuotaSplit)
-                .a(boot::ROOT_QUOTA)
-                .words(&amounts),
-        )
-        .result()
+    world.must(World::INIT, Request::new(Operation::QuotaSplit).a(boot::ROOT_QUOTA).words(&amounts)).result()
 }
 
 fn limits(world: &mut World, quota: Handle) -> [u64; 6] {
@@ -27,22 +20,10 @@ fn bombs() -> Vec<(Request, &'static [Outcome])> {
     const FRAMES_OR_HANDLES: &[Outcome] = &[Outcome::QuotaFrames, Outcome::QuotaHandles];
     vec![
         (Request::new(Operation::EndpointCreate), FRAMES_OR_HANDLES),
-        (
-            Request::new(Operation::NotificationCreate),
-            FRAMES_OR_HANDLES,
-        ),
-        (
-            Request::new(Operation::MemoryCreate).words(&[0x1000, 0]),
-            FRAMES_OR_HANDLES,
-        ),
-        (
-            Request::new(Operation::MemoryCreate).words(&[0x4000, 1]),
-            FRAMES_OR_HANDLES,
-        ),
-        (
-            Request::new(Operation::CapsuleCreate).words(&[0x1000, 3]),
-            FRAMES_OR_HANDLES,
-        ),
+        (Request::new(Operation::NotificationCreate), FRAMES_OR_HANDLES),
+        (Request::new(Operation::MemoryCreate).words(&[0x1000, 0]), FRAMES_OR_HANDLES),
+        (Request::new(Operation::MemoryCreate).words(&[0x4000, 1]), FRAMES_OR_HANDLES),
+        (Request::new(Operation::CapsuleCreate).words(&[0x1000, 3]), FRAMES_OR_HANDLES),
     ]
 }
 
@@ -54,14 +35,7 @@ fn a_process_that_makes_things_until_it_is_refused_learns_why_and_gives_all_back
         let objects = world.objects();
         let before = limits(&mut world, boot::ROOT_QUOTA);
         let quota = split(&mut world, [120, 200, 4]);
-        let bomber = world.make_process_under(
-            quota,
-            Place {
-                cpu: 0,
-                priority: 63,
-            },
-            Handle::NONE,
-        );
+        let bomber = world.make_process_under(quota, Place { cpu: 0, priority: 63 }, Handle::NONE);
         let mut made = 0;
         let refusal = loop {
             let reply = world.call(bomber.actor, request);
@@ -94,12 +68,7 @@ fn a_process_that_makes_things_until_it_is_refused_learns_why_and_gives_all_back
 fn threads_and_processes_are_counted() {
     let mut world = World::new(1, FastPath::On, 1);
     let quota = split(&mut world, [100, 200, 2]);
-    let process = world
-        .must(
-            World::INIT,
-            Request::new(Operation::ProcessCreate).a(quota).words(&[10]),
-        )
-        .result();
+    let process = world.must(World::INIT, Request::new(Operation::ProcessCreate).a(quota).words(&[10])).result();
     let thread = |number: u64, priority: u64| {
         Request::new(Operation::ThreadCreate).a(process).words(&[
             0x40_0000,
@@ -117,53 +86,27 @@ fn threads_and_processes_are_counted() {
         Outcome::BadArgument,
         "above the process's highest priority"
     );
-    assert_eq!(
-        world.call(World::INIT, thread(0, 10)).outcome(),
-        Outcome::AlreadyMapped
-    );
+    assert_eq!(world.call(World::INIT, thread(0, 10)).outcome(), Outcome::AlreadyMapped);
     world.must(World::INIT, thread(1, 10));
-    assert_eq!(
-        world.call(World::INIT, thread(2, 10)).outcome(),
-        Outcome::QuotaThreads
-    );
+    assert_eq!(world.call(World::INIT, thread(2, 10)).outcome(), Outcome::QuotaThreads);
 }
 
 #[test]
 fn a_split_moves_the_limit_and_closing_brings_it_back() {
     let mut world = World::new(2, FastPath::On, 1);
     let before = limits(&mut world, boot::ROOT_QUOTA);
-    let too_much = world.call(
-        World::INIT,
-        Request::new(Operation::QuotaSplit)
-            .a(boot::ROOT_QUOTA)
-            .words(&[before[0] + 1, 0, 0]),
-    );
+    let too_much =
+        world.call(World::INIT, Request::new(Operation::QuotaSplit).a(boot::ROOT_QUOTA).words(&[before[0] + 1, 0, 0]));
     assert_eq!(too_much.outcome(), Outcome::QuotaFrames);
     let child = split(&mut world, [300, 300, 5]);
-    let grandchild = world
-        .must(
-            World::INIT,
-            Request::new(Operation::QuotaSplit)
-                .a(child)
-                .words(&[150, 150, 2]),
-        )
-        .result();
-    let client = world.make_process_under(
-        grandchild,
-        Place {
-            cpu: 1,
-            priority: 10,
-        },
-        Handle::NONE,
-    );
+    let grandchild =
+        world.must(World::INIT, Request::new(Operation::QuotaSplit).a(child).words(&[150, 150, 2])).result();
+    let client = world.make_process_under(grandchild, Place { cpu: 1, priority: 10 }, Handle::NONE);
     assert_eq!(limits(&mut world, boot::ROOT_QUOTA)[0], before[0] - 300);
     assert_eq!(limits(&mut world, child)[0], 150);
     world.must(World::INIT, Request::new(Operation::QuotaClose).a(child));
     world.settle();
-    let info = world.must(
-        World::INIT,
-        Request::new(Operation::ProcessInfo).a(client.process),
-    );
+    let info = world.must(World::INIT, Request::new(Operation::ProcessInfo).a(client.process));
     assert_eq!(info.handles & 0xffff, 2 | 3 << 8, "dead, by its quota");
     for handle in [client.process, client.thread, grandchild, child] {
         world.must(World::INIT, Request::new(Operation::HandleClose).a(handle));
@@ -178,17 +121,8 @@ fn two_thousand_processes_leave_nothing() {
     world.checks = false;
     let mut figures = Vec::new();
     for round in 0..2_000u64 {
-        let client = world.make_process(
-            Place {
-                cpu: round % 2,
-                priority: 10,
-            },
-            Handle::NONE,
-        );
-        world.must(
-            World::INIT,
-            Request::new(Operation::ProcessKill).a(client.process),
-        );
+        let client = world.make_process(Place { cpu: round % 2, priority: 10 }, Handle::NONE);
+        world.must(World::INIT, Request::new(Operation::ProcessKill).a(client.process));
         for handle in [client.process, client.thread] {
             world.must(World::INIT, Request::new(Operation::HandleClose).a(handle));
         }

@@ -42,10 +42,7 @@ struct Stage {
 }
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 /// Plays a scenario in every arrangement with every seed.
@@ -76,13 +73,9 @@ impl Stage {
         let mut world = World::new(cpus as usize, fast, seed);
         world.checks = false;
         let init = World::INIT;
-        let parking = world
-            .must(init, Request::new(Operation::NotificationCreate))
-            .result();
+        let parking = world.must(init, Request::new(Operation::NotificationCreate)).result();
         let objects_before = world.objects();
-        let notification = world
-            .must(init, Request::new(Operation::NotificationCreate))
-            .result();
+        let notification = world.must(init, Request::new(Operation::NotificationCreate)).result();
         let place = |cpu| Place { cpu, priority: 10 };
         let server = world.make_server(place(server_cpu));
         let client = world.make_process(place(client_cpu), Handle::NONE);
@@ -152,9 +145,7 @@ impl Stage {
         if !self.world.is_resting(actor) {
             return;
         }
-        let receive = Request::new(Operation::Receive)
-            .a(self.server.own_endpoint)
-            .argument(NEVER);
+        let receive = Request::new(Operation::Receive).a(self.server.own_endpoint).argument(NEVER);
         let Some(reply) = self.world.answer(actor) else {
             return self.world.order(actor, receive);
         };
@@ -230,11 +221,7 @@ impl Stage {
 
     /// A call of the client's.
     fn call(&mut self, deadline: u64, word: u64) {
-        let request = Request::new(Operation::Call)
-            .a(self.connection)
-            .argument(deadline)
-            .words(&[word])
-            .message(8, 0);
+        let request = Request::new(Operation::Call).a(self.connection).argument(deadline).words(&[word]).message(8, 0);
         self.order(self.client.actor, request);
     }
 
@@ -252,36 +239,21 @@ impl Stage {
     fn strike(&mut self) {
         self.world.wake_init();
         let init = World::INIT;
-        for handle in [
-            self.server.process,
-            self.client.process,
-            self.trouble.process,
-        ] {
-            self.world
-                .must(init, Request::new(Operation::ProcessKill).a(handle));
+        for handle in [self.server.process, self.client.process, self.trouble.process] {
+            self.world.must(init, Request::new(Operation::ProcessKill).a(handle));
         }
         for handle in std::mem::take(&mut self.mine) {
-            self.world
-                .must(init, Request::new(Operation::HandleClose).a(handle));
+            self.world.must(init, Request::new(Operation::HandleClose).a(handle));
         }
         self.world.settle();
         self.world.check();
-        assert_eq!(
-            self.world.objects(),
-            self.objects_before,
-            "objects were left behind"
-        );
+        assert_eq!(self.world.objects(), self.objects_before, "objects were left behind");
         let _ = self.parking;
     }
 }
 
 fn assert_detail(reply: &Reply, allowed: &[u32]) {
-    assert!(
-        allowed.contains(&reply.upper),
-        "detail {} of {:?}",
-        reply.upper,
-        reply.outcome()
-    );
+    assert!(allowed.contains(&reply.upper), "detail {} of {:?}", reply.upper, reply.outcome());
 }
 
 #[test]
@@ -307,12 +279,7 @@ fn a_reply_races_a_cancellation() {
         let client = stage.client.actor;
         stage.order(client, Request::new(Operation::EndpointCreate));
         let endpoint = stage.wait_for(client).result();
-        stage.order(
-            client,
-            Request::new(Operation::CallCreate)
-                .a(endpoint)
-                .words(&[99, 0x4000_0000]),
-        );
+        stage.order(client, Request::new(Operation::CallCreate).a(endpoint).words(&[99, 0x4000_0000]));
         let call = stage.wait_for(client).result();
         for round in 0..2 {
             stage.order(
@@ -328,10 +295,7 @@ fn a_reply_races_a_cancellation() {
             stage.some_ticks(30);
             stage.order(client, Request::new(Operation::CallCancel).c(call));
             assert_eq!(stage.wait_for(client).outcome(), Outcome::Ok);
-            stage.order(
-                client,
-                Request::new(Operation::Receive).a(endpoint).argument(NEVER),
-            );
+            stage.order(client, Request::new(Operation::Receive).a(endpoint).argument(NEVER));
             let reply = stage.wait_for(client);
             assert_eq!(reply.wake(), WakeKind::Completed);
             assert_eq!(reply.handles, 99);
@@ -372,21 +336,14 @@ fn a_call_waits_for_the_next_incarnation() {
         stage.wait_for(stage.trouble.actor);
         stage.some_ticks(60);
         stage.world.wake_init();
-        let place = Place {
-            cpu: stage.world.roll(stage.world.kernels.len() as u64),
-            priority: 10,
-        };
+        let place = Place { cpu: stage.world.roll(stage.world.kernels.len() as u64), priority: 10 };
         let next = stage.world.make_process(place, Handle::NONE);
-        let endpoint = stage
-            .world
-            .grant(next.process, stage.server.endpoint, Rights::RECEIVE);
+        let endpoint = stage.world.grant(next.process, stage.server.endpoint, Rights::RECEIVE);
         stage.mine.extend([next.process, next.thread]);
         stage.server.actor = next.actor;
         stage.server.own_endpoint = endpoint;
         let old = std::mem::replace(&mut stage.server.process, next.process);
-        stage
-            .world
-            .must(World::INIT, Request::new(Operation::ProcessKill).a(old));
+        stage.world.must(World::INIT, Request::new(Operation::ProcessKill).a(old));
         stage.world.park_init(stage.parking);
         let reply = stage.wait_for(client);
         match reply.outcome() {
@@ -418,11 +375,7 @@ fn calls_find_a_server_that_moves() {
         for round in 0..3 {
             stage.call(LATER * 2, round);
             stage.some_ticks(16);
-            let who = if stage.world.roll(2) == 0 {
-                stage.server_process
-            } else {
-                stage.client_process
-            };
+            let who = if stage.world.roll(2) == 0 { stage.server_process } else { stage.client_process };
             let cpu = stage.world.roll(cpus);
             stage.trouble(Request::new(Operation::ProcessMove).a(who).words(&[cpu]));
             assert_eq!(stage.wait_for(stage.trouble.actor).outcome(), Outcome::Ok);
@@ -441,16 +394,11 @@ fn a_deadline_holds_for_a_server_that_moves() {
             let deadline = stage.now() + stage.world.roll(120);
             stage.call(deadline, round);
             let cpu = stage.world.roll(cpus);
-            let request = Request::new(Operation::ProcessMove)
-                .a(stage.server_process)
-                .words(&[cpu]);
+            let request = Request::new(Operation::ProcessMove).a(stage.server_process).words(&[cpu]);
             stage.trouble(request);
             stage.wait_for(stage.trouble.actor);
             let reply = stage.wait_for(stage.client.actor);
-            assert!(matches!(
-                reply.outcome(),
-                Outcome::Ok | Outcome::DeadlinePassed
-            ));
+            assert!(matches!(reply.outcome(), Outcome::Ok | Outcome::DeadlinePassed));
         }
     });
 }
@@ -473,10 +421,7 @@ fn a_revocation_races_calls_and_rings() {
         assert_eq!(reply.outcome(), Outcome::NotDelivered);
         let request = Request::new(Operation::Ring).a(stage.connection);
         stage.order(stage.client.actor, request);
-        assert_eq!(
-            stage.wait_for(stage.client.actor).outcome(),
-            Outcome::NotDelivered
-        );
+        assert_eq!(stage.wait_for(stage.client.actor).outcome(), Outcome::NotDelivered);
         assert_eq!(stage.closed, 0, "no `Closed` follows a revocation");
     });
 }
@@ -495,10 +440,7 @@ fn rings_coalesce_and_the_last_copy_closes_once() {
             stage.go_on_until(|stage| stage.rung != 0);
             assert!(stage.rung != 0, "a ring is never lost");
         }
-        stage.order(
-            client,
-            Request::new(Operation::HandleClose).a(stage.connection),
-        );
+        stage.order(client, Request::new(Operation::HandleClose).a(stage.connection));
         assert_eq!(stage.wait_for(client).outcome(), Outcome::Ok);
         stage.go_on_until(|stage| stage.closed != 0);
         stage.some_ticks(20);
@@ -513,17 +455,10 @@ fn signals_from_two_sides_are_never_lost() {
         let (client, trouble) = (stage.client.actor, stage.trouble.actor);
         stage.order(
             stage.server.actor,
-            Request::new(Operation::NotificationWait)
-                .a(stage.server_notification)
-                .argument(NEVER)
-                .words(&[0b11]),
+            Request::new(Operation::NotificationWait).a(stage.server_notification).argument(NEVER).words(&[0b11]),
         );
         stage.some_ticks(4);
-        let signal = |handle, bits| {
-            Request::new(Operation::NotificationSignal)
-                .a(handle)
-                .words(&[bits])
-        };
+        let signal = |handle, bits| Request::new(Operation::NotificationSignal).a(handle).words(&[bits]);
         stage.order(client, signal(stage.client_notification, 0b101));
         stage.order(trouble, signal(stage.notification, 0b10));
         let server = stage.server.actor;
@@ -547,12 +482,7 @@ fn signals_from_two_sides_are_never_lost() {
         }
         assert_eq!(taken, 0b11, "bits that nobody asked for stay");
         stage.wait_for(client);
-        stage.order(
-            client,
-            Request::new(Operation::NotificationPoll)
-                .a(stage.client_notification)
-                .words(&[u64::MAX]),
-        );
+        stage.order(client, Request::new(Operation::NotificationPoll).a(stage.client_notification).words(&[u64::MAX]));
         assert_eq!(stage.wait_for(client).argument, 0b100);
     });
 }
@@ -570,23 +500,15 @@ fn bits_of_a_bound_notification_wake_the_receiver() {
         );
         stage.order(
             stage.client.actor,
-            Request::new(Operation::NotificationSignal)
-                .a(stage.client_notification)
-                .words(&[0b1]),
+            Request::new(Operation::NotificationSignal).a(stage.client_notification).words(&[0b1]),
         );
         assert_eq!(stage.wait_for(server).outcome(), Outcome::Ok);
         let cpus = stage.world.kernels.len() as u64;
         let cpu = stage.world.roll(cpus);
-        let request = Request::new(Operation::ProcessMove)
-            .a(stage.server_process)
-            .words(&[cpu]);
+        let request = Request::new(Operation::ProcessMove).a(stage.server_process).words(&[cpu]);
         stage.trouble(request);
         stage.wait_for(stage.trouble.actor);
-        stage.trouble(
-            Request::new(Operation::NotificationSignal)
-                .a(stage.notification)
-                .words(&[0b10]),
-        );
+        stage.trouble(Request::new(Operation::NotificationSignal).a(stage.notification).words(&[0b10]));
         stage.go_on_until(|stage| stage.bits == 0b11);
         assert_eq!(stage.bits, 0b11);
     });
@@ -604,25 +526,15 @@ fn a_handle_in_a_message_arrives_once_or_is_let_go() {
                 .argument(deadline)
                 .words(&[1])
                 .message(8, 0)
-                .with_handles(&[sent(
-                    stage.client_notification,
-                    Rights::all(),
-                    abi::message::TransferMode::Move,
-                )]),
+                .with_handles(&[sent(stage.client_notification, Rights::all(), abi::message::TransferMode::Move)]),
         );
         stage.some_ticks(12);
         if stage.world.roll(2) == 0 {
             stage.trouble(Request::new(Operation::ProcessKill).a(stage.server_process));
         }
         let reply = stage.wait_for(client);
-        assert!(matches!(
-            reply.outcome(),
-            Outcome::Ok | Outcome::DeadlinePassed | Outcome::Interrupted
-        ));
-        stage.order(
-            client,
-            Request::new(Operation::HandleClose).a(stage.client_notification),
-        );
+        assert!(matches!(reply.outcome(), Outcome::Ok | Outcome::DeadlinePassed | Outcome::Interrupted));
+        stage.order(client, Request::new(Operation::HandleClose).a(stage.client_notification));
         assert_eq!(stage.wait_for(client).outcome(), Outcome::BadHandle);
     });
 }
@@ -649,18 +561,13 @@ fn a_long_message_is_copied_whole() {
                             assert_eq!(reply.ends, [round * 0x0101; 2]);
                             stage.order(
                                 server,
-                                Request::new(Operation::Reply)
-                                    .b(reply.reply_handle())
-                                    .message(1000, 0)
-                                    .filling(round),
+                                Request::new(Operation::Reply).b(reply.reply_handle()).message(1000, 0).filling(round),
                             );
                             break;
                         }
                         None => stage.order(
                             server,
-                            Request::new(Operation::Receive)
-                                .a(stage.server.own_endpoint)
-                                .argument(NEVER),
+                            Request::new(Operation::Receive).a(stage.server.own_endpoint).argument(NEVER),
                         ),
                     }
                 }
@@ -685,19 +592,12 @@ fn a_fault_waits_for_its_supervisor_and_ends_with_it() {
         stage.world.wake_init();
         let init = World::INIT;
         let (keeper, faults) = stage.world.mint(stage.server.endpoint, 40);
-        let place = Place {
-            cpu: stage.world.roll(stage.world.kernels.len() as u64),
-            priority: 12,
-        };
+        let place = Place { cpu: stage.world.roll(stage.world.kernels.len() as u64), priority: 12 };
         let faulty = stage.world.make_process(place, faults);
-        stage
-            .world
-            .must(init, Request::new(Operation::HandleClose).a(faults));
+        stage.world.must(init, Request::new(Operation::HandleClose).a(faults));
         stage.mine.extend([keeper, faulty.process, faulty.thread]);
         stage.world.park_init(stage.parking);
-        stage
-            .world
-            .order(faulty.actor, Request::new(Operation::Yield));
+        stage.world.order(faulty.actor, Request::new(Operation::Yield));
         stage.wait_for(faulty.actor);
         while !stage.world.runs(faulty.actor) {
             stage.world.go();
@@ -706,18 +606,14 @@ fn a_fault_waits_for_its_supervisor_and_ends_with_it() {
         // The answer of the server lets it go on.
         stage.go_on_until(|stage| stage.calls_seen == 1);
         assert_eq!(stage.calls_seen, 1);
-        stage
-            .world
-            .order(faulty.actor, Request::new(Operation::Null));
+        stage.world.order(faulty.actor, Request::new(Operation::Null));
         assert_eq!(stage.wait_for(faulty.actor).outcome(), Outcome::Ok);
         while !stage.world.runs(faulty.actor) {
             stage.world.go();
         }
         stage.world.fault(faulty.actor, 0xdead_0000);
         stage.world.wake_init();
-        stage
-            .world
-            .must(init, Request::new(Operation::ProcessKill).a(faulty.process));
+        stage.world.must(init, Request::new(Operation::ProcessKill).a(faulty.process));
         stage.world.park_init(stage.parking);
         stage.go_on_until(|stage| stage.closed != 0);
         assert_eq!(stage.closed, 1, "everything of it was returned");
@@ -730,38 +626,22 @@ fn a_call_on_behalf_of_another_ends_with_it() {
         // The server asks itself to wait: it calls back into a second endpoint that nobody serves, on the client's behalf.
         stage.world.wake_init();
         let init = World::INIT;
-        let deaf = stage
-            .world
-            .must(init, Request::new(Operation::EndpointCreate))
-            .result();
+        let deaf = stage.world.must(init, Request::new(Operation::EndpointCreate)).result();
         let (keeper, connection) = stage.world.mint(deaf, 1);
-        let own = stage
-            .world
-            .grant(stage.server.process, connection, Rights::CLIENT);
+        let own = stage.world.grant(stage.server.process, connection, Rights::CLIENT);
         stage.mine.extend([deaf, keeper, connection]);
         stage.world.park_init(stage.parking);
         let (client, server) = (stage.client.actor, stage.server.actor);
         let deadline = stage.now() + 2_000;
         stage.call(deadline, 1);
-        stage.order(
-            server,
-            Request::new(Operation::Receive)
-                .a(stage.server.own_endpoint)
-                .argument(NEVER),
-        );
+        stage.order(server, Request::new(Operation::Receive).a(stage.server.own_endpoint).argument(NEVER));
         let mut received = None;
         for _ in 0..400 {
             stage.world.go();
             received = received.or(stage.world.answer(server));
         }
         let received = received.expect("the call arrives");
-        stage.order(
-            server,
-            Request::new(Operation::Call)
-                .a(own)
-                .b(received.reply_handle())
-                .argument(LATER * 4),
-        );
+        stage.order(server, Request::new(Operation::Call).a(own).b(received.reply_handle()).argument(LATER * 4));
         for _ in 0..40 {
             stage.world.go();
         }
@@ -795,10 +675,7 @@ fn a_closed_endpoint_ends_what_was_queued() {
         stage.call(LATER * 2, 1);
         stage.some_ticks(10);
         stage.world.wake_init();
-        stage.world.must(
-            World::INIT,
-            Request::new(Operation::HandleClose).a(stage.server.endpoint),
-        );
+        stage.world.must(World::INIT, Request::new(Operation::HandleClose).a(stage.server.endpoint));
         stage.mine.retain(|&handle| handle != stage.server.endpoint);
         stage.world.park_init(stage.parking);
         // The server has the last owner.

@@ -13,45 +13,20 @@ const LATER: u64 = 1_000_000_000;
 fn init_starts_and_a_stale_handle_is_refused() {
     let mut world = World::new(1, FastPath::On, 1);
     world.must(World::INIT, Request::new(Operation::Null));
-    let reply = world.call(
-        World::INIT,
-        Request::new(Operation::HandleClose).a(Handle(0x8001)),
-    );
+    let reply = world.call(World::INIT, Request::new(Operation::HandleClose).a(Handle(0x8001)));
     assert_eq!(reply.outcome(), Outcome::BadHandle);
 }
 
 fn call_and_reply(cpus: usize, server_cpu: u64, client_cpu: u64, fast: FastPath) {
     let mut world = World::new(cpus, fast, 7);
-    let server = world.make_server(Place {
-        cpu: server_cpu,
-        priority: 20,
-    });
-    let client = world.make_process(
-        Place {
-            cpu: client_cpu,
-            priority: 10,
-        },
-        Handle::NONE,
-    );
+    let server = world.make_server(Place { cpu: server_cpu, priority: 20 });
+    let client = world.make_process(Place { cpu: client_cpu, priority: 10 }, Handle::NONE);
     let (connection, _) = world.connect(&client, server.endpoint, 77);
     // init waits out of the way, so that the others run.
-    let idle = world
-        .must(World::INIT, Request::new(Operation::NotificationCreate))
-        .result();
-    world.order(
-        World::INIT,
-        Request::new(Operation::NotificationWait)
-            .a(idle)
-            .argument(NEVER)
-            .words(&[1]),
-    );
+    let idle = world.must(World::INIT, Request::new(Operation::NotificationCreate)).result();
+    world.order(World::INIT, Request::new(Operation::NotificationWait).a(idle).argument(NEVER).words(&[1]));
     world.settle();
-    world.order(
-        server.actor,
-        Request::new(Operation::Receive)
-            .a(server.own_endpoint)
-            .argument(NEVER),
-    );
+    world.order(server.actor, Request::new(Operation::Receive).a(server.own_endpoint).argument(NEVER));
     for round in 0..3u64 {
         world.order(
             client.actor,
@@ -103,18 +78,9 @@ fn a_process_gives_everything_back_when_it_is_killed() {
     let mut world = World::new(2, FastPath::On, 3);
     let mut counts = Vec::new();
     for round in 0..4u64 {
-        let client = world.make_process(
-            Place {
-                cpu: round % 2,
-                priority: 10,
-            },
-            Handle::NONE,
-        );
+        let client = world.make_process(Place { cpu: round % 2, priority: 10 }, Handle::NONE);
         world.settle();
-        world.must(
-            World::INIT,
-            Request::new(Operation::ProcessKill).a(client.process),
-        );
+        world.must(World::INIT, Request::new(Operation::ProcessKill).a(client.process));
         world.settle();
         for handle in [client.process, client.thread] {
             world.must(World::INIT, Request::new(Operation::HandleClose).a(handle));

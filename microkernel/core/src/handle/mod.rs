@@ -26,11 +26,7 @@ pub struct Held {
 impl Held {
     /// All that the kind allows, for its maker.
     pub fn new<T>(name: Name<T>, kind: Kind, rights: Rights) -> Self {
-        Self {
-            name: name.cast(),
-            kind,
-            rights,
-        }
+        Self { name: name.cast(), kind, rights }
     }
 }
 
@@ -45,10 +41,7 @@ pub struct Reference {
 impl Reference {
     /// An empty place.
     pub const fn empty() -> Self {
-        Self {
-            name: Cell::new(0),
-            meta: Cell::new(0),
-        }
+        Self { name: Cell::new(0), meta: Cell::new(0) }
     }
 
     /// What is there.
@@ -63,12 +56,8 @@ impl Reference {
 
     /// Puts something there. What was there is forgotten, not released.
     pub fn set(&self, held: Option<Held>) {
-        let (name, meta) = held.map_or((0, 0), |held| {
-            (
-                held.name.bits(),
-                u64::from(held.rights.bits()) | (held.kind as u64) << 16,
-            )
-        });
+        let (name, meta) =
+            held.map_or((0, 0), |held| (held.name.bits(), u64::from(held.rights.bits()) | (held.kind as u64) << 16));
         self.name.set(name);
         self.meta.set(meta);
     }

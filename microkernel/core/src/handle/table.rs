@@ -96,11 +96,7 @@ pub mod meta {
     #[inline]
     pub const fn next_generation(meta: u64) -> u64 {
         let next = generation(meta) + 1;
-        if next > Handle::MAX_GENERATION as u64 {
-            1
-        } else {
-            next
-        }
+        if next > Handle::MAX_GENERATION as u64 { 1 } else { next }
     }
 }
 
@@ -116,30 +112,17 @@ impl<M: Machine> Kernel<M> {
 
     /// The slot that `handle` names if it holds an object of this kind with these rights. The short way: says nothing about why not.
     #[inline]
-    pub fn find_slot(
-        &self,
-        process: &Process,
-        handle: Handle,
-        kind: Kind,
-        rights: Rights,
-    ) -> Option<&HandleSlot> {
+    pub fn find_slot(&self, process: &Process, handle: Handle, kind: Kind, rights: Rights) -> Option<&HandleSlot> {
         if handle.slot() >= process.slots_made.get() as usize {
             return None;
         }
         let slot = self.slot(process, handle.slot());
         let meta = slot.meta.get();
-        (meta::tag_of(meta) == meta::tag(handle, kind) && meta::rights(meta).contains(rights))
-            .then_some(slot)
+        (meta::tag_of(meta) == meta::tag(handle, kind) && meta::rights(meta).contains(rights)).then_some(slot)
     }
 
     /// The object behind `handle`.
-    pub fn look_up(
-        &self,
-        process: &Process,
-        handle: Handle,
-        kind: Kind,
-        rights: Rights,
-    ) -> Result<Name<Any>, Outcome> {
+    pub fn look_up(&self, process: &Process, handle: Handle, kind: Kind, rights: Rights) -> Result<Name<Any>, Outcome> {
         let held = self.look_up_any(process, handle)?;
         if held.kind != kind {
             return Err(Outcome::WrongType);
@@ -229,8 +212,7 @@ impl<M: Machine> Kernel<M> {
         process.next_handle.set(slot.link.get() as u32);
         process.free_slots.set(process.free_slots.get() - 1);
         slot.object.set(object);
-        slot.meta
-            .set(meta::new(u64::from(handle.generation()), kind, rights));
+        slot.meta.set(meta::new(u64::from(handle.generation()), kind, rights));
         Some((handle, slot))
     }
 
@@ -238,9 +220,7 @@ impl<M: Machine> Kernel<M> {
     #[inline]
     pub fn skip_handle(&self, process: &Process) {
         let next = process.next_handle.get();
-        let skipped = next
-            .checked_add(1 << Handle::SLOT_BITS)
-            .unwrap_or_else(|| Handle::new(Handle(next).slot(), 1).0);
+        let skipped = next.checked_add(1 << Handle::SLOT_BITS).unwrap_or_else(|| Handle::new(Handle(next).slot(), 1).0);
         process.next_handle.set(skipped);
     }
 
@@ -290,15 +270,9 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         if kind == Kind::Endpoint {
-            process
-                .endpoints_closed
-                .set(process.endpoints_closed.get().wrapping_add(1));
+            process.endpoints_closed.set(process.endpoints_closed.get().wrapping_add(1));
         }
         self.free_slot(process, index, slot);
-        self.release(Held {
-            name,
-            kind,
-            rights: meta::rights(meta),
-        });
+        self.release(Held { name, kind, rights: meta::rights(meta) });
     }
 }

@@ -181,10 +181,7 @@ impl<M: Machine> Kernel<M> {
         }
         let end = record.end.get();
         let (info, detail) = self.finish_reply(process, &caller_of(name, self).call);
-        thread
-            .context
-            .info
-            .set(u64::from(info.0) | u64::from(detail) << 32);
+        thread.context.info.set(u64::from(info.0) | u64::from(detail) << 32);
         thread.context.handles.set(0);
         thread.context.argument.set(0);
         if end as u8 == Outcome::Interrupted as u8 {
@@ -201,11 +198,8 @@ impl<M: Machine> Kernel<M> {
     ) -> (MessageInfo, u32) {
         let end = record.end.get();
         let arrived = self.deliver_handles(process, &record.transfers, record.receive_page.get());
-        let info = MessageInfo(record.info.get())
-            .with_code(end as u8)
-            .with_handles(arrived)
-            .with_leases(0)
-            .with_flags(0);
+        let info =
+            MessageInfo(record.info.get()).with_code(end as u8).with_handles(arrived).with_leases(0).with_flags(0);
         (info, end >> 8)
     }
 
@@ -280,23 +274,15 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::WouldBlock);
         }
         let (info, end) = self.take_end(name, thread);
-        let info = info
-            .with_code(Outcome::Ok as u8)
-            .with_flags(abi::WakeKind::Completed as u8);
-        thread
-            .context
-            .info
-            .set(u64::from(info.0) | u64::from(end) << 32);
+        let info = info.with_code(Outcome::Ok as u8).with_flags(abi::WakeKind::Completed as u8);
+        thread.context.info.set(u64::from(info.0) | u64::from(end) << 32);
         Ok(())
     }
 
     /// `call_cancel(Call)`. Checks: the Call.
     pub fn call_cancel(&self, thread: &Thread) -> Result<(), Outcome> {
         let name = self.call_argument(thread)?;
-        if !matches!(
-            self.at(name).call.state(),
-            CallState::Idle | CallState::Ended
-        ) {
+        if !matches!(self.at(name).call.state(), CallState::Idle | CallState::Ended) {
             self.request_cancel(name.cast());
         }
         Ok(())
@@ -305,9 +291,7 @@ impl<M: Machine> Kernel<M> {
     fn call_argument(&self, thread: &Thread) -> Result<Name<Call>, Outcome> {
         let process = self.at(thread.process.get());
         let handle = Handle((thread.context.info.get() >> 32) as u32);
-        Ok(self
-            .look_up(process, handle, Kind::Call, Rights::empty())?
-            .cast())
+        Ok(self.look_up(process, handle, Kind::Call, Rights::empty())?.cast())
     }
 
     /// A post about a thread or a Call.

@@ -35,16 +35,10 @@ impl<M: Machine> Kernel<M> {
     /// Makes the process of `thread` the receiver of an endpoint.
     ///
     /// Checks, in order: the handle (`RECEIVE`); the endpoint lives; no other process receives on it.
-    pub fn bind_endpoint(
-        &self,
-        thread: &Thread,
-        handle: Handle,
-    ) -> Result<(Name<Endpoint>, Binding), Outcome> {
+    pub fn bind_endpoint(&self, thread: &Thread, handle: Handle) -> Result<(Name<Endpoint>, Binding), Outcome> {
         let process_name = thread.process.get();
         let process = self.at(process_name);
-        let name: Name<Endpoint> = self
-            .look_up(process, handle, Kind::Endpoint, Rights::RECEIVE)?
-            .cast();
+        let name: Name<Endpoint> = self.look_up(process, handle, Kind::Endpoint, Rights::RECEIVE)?.cast();
         let endpoint = self.at(name);
         let home = endpoint.header.home.load(Ordering::Acquire) as usize;
         if home != self.cpu() {
@@ -150,10 +144,7 @@ impl<M: Machine> Kernel<M> {
     /// Lets go of the reference that a receiver, or a call that it has, keeps on its endpoint, once there is neither.
     pub fn settle_endpoint(&self, name: Name<Endpoint>) {
         let endpoint = self.at(name);
-        if endpoint.is_kept.get() != 0
-            && endpoint.outstanding.get() == 0
-            && endpoint.process.get().is_none()
-        {
+        if endpoint.is_kept.get() != 0 && endpoint.outstanding.get() == 0 && endpoint.process.get().is_none() {
             endpoint.is_kept.set(0);
             self.unpin(Kind::Endpoint, name.cast());
         }
@@ -210,8 +201,7 @@ impl<M: Machine> Kernel<M> {
             self.unqueue_connection(connection);
             return true;
         }
-        self.pop_front(&endpoint.notified).is_some()
-            || self.pop_front(&endpoint.completed).is_some()
+        self.pop_front(&endpoint.notified).is_some() || self.pop_front(&endpoint.completed).is_some()
     }
 
     /// Revokes a Connection, at its endpoint's home; false if there is more to end.
@@ -231,9 +221,6 @@ impl<M: Machine> Kernel<M> {
 
     /// Whether a thread waits in `receive`.
     pub fn has_receiver(&self, endpoint: &Endpoint) -> bool {
-        endpoint.receivers.first().is_some_and(|receiver| {
-            self.at(receiver.cast::<Thread>())
-                .is(ThreadState::Receiving)
-        })
+        endpoint.receivers.first().is_some_and(|receiver| self.at(receiver.cast::<Thread>()).is(ThreadState::Receiving))
     }
 }

@@ -79,10 +79,7 @@ impl<M: Machine> Kernel<M> {
         } else if operation == Operation::Null as u8 {
             let context = &thread.context;
             context.info.set(Outcome::Ok as u64);
-            Some(FastResume {
-                context,
-                words: context,
-            })
+            Some(FastResume { context, words: context })
         } else {
             None
         }
@@ -90,12 +87,7 @@ impl<M: Machine> Kernel<M> {
 
     /// A call without handles, on nobody's behalf, to a thread that waits for it here.
     #[inline]
-    fn fast_call<'k>(
-        &'k self,
-        name: Name<Thread>,
-        thread: &'k Thread,
-        info: u64,
-    ) -> Option<FastResume<'k>> {
+    fn fast_call<'k>(&'k self, name: Name<Thread>, thread: &'k Thread, info: u64) -> Option<FastResume<'k>> {
         let handles = thread.context.handles.get();
         let shape = info & SHAPE_BITS;
         // A deadline before what the timer is armed for needs it armed anew, or has passed; one that never comes (the sum is 0) is refused.
@@ -105,12 +97,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.settle();
         let process = self.at(thread.process.get());
-        let slot = self.find_slot(
-            process,
-            Handle(handles as u32),
-            Kind::Connection,
-            Rights::CALL,
-        )?;
+        let slot = self.find_slot(process, Handle(handles as u32), Kind::Connection, Rights::CALL)?;
         let connection = self.at(Name::<Connection>::from_bits(slot.object.get()));
         let endpoint_name = connection.endpoint.get();
         let endpoint = self.at(endpoint_name);
@@ -146,27 +133,17 @@ impl<M: Machine> Kernel<M> {
         open.caller.set(name);
         open.endpoint.set(endpoint_name);
         open.badge.set(badge);
-        open.answer
-            .set(u64::from(waits_by) | u64::from(reply) << 32);
+        open.answer.set(u64::from(waits_by) | u64::from(reply) << 32);
         context.info.set(shape);
         context.handles.set(badge);
-        context
-            .argument
-            .set(u64::from(reply) | u64::from(priority) << 32);
-        receiver
-            .priority
-            .set(receiver.base_priority.get().max(priority));
+        context.argument.set(u64::from(reply) | u64::from(priority) << 32);
+        receiver.priority.set(receiver.base_priority.get().max(priority));
         Some(self.fast_switch(thread, process, receiver_name, server_name))
     }
 
     /// An answer without handles by a thread that then waits for ever for the next call.
     #[inline]
-    fn fast_reply_receive<'k>(
-        &'k self,
-        name: Name<Thread>,
-        thread: &'k Thread,
-        info: u64,
-    ) -> Option<FastResume<'k>> {
+    fn fast_reply_receive<'k>(&'k self, name: Name<Thread>, thread: &'k Thread, info: u64) -> Option<FastResume<'k>> {
         let shape = info & SHAPE_BITS;
         if shape > LONGEST_SHAPE || thread.context.argument.get() != NEVER {
             return None;
@@ -191,22 +168,12 @@ impl<M: Machine> Kernel<M> {
 
     /// The same for a call that is not open any more, to a thread that lives here.
     #[inline(never)]
-    fn answer_settled<'k>(
-        &'k self,
-        name: Name<Thread>,
-        thread: &'k Thread,
-        shape: u64,
-    ) -> Option<FastResume<'k>> {
+    fn answer_settled<'k>(&'k self, name: Name<Thread>, thread: &'k Thread, shape: u64) -> Option<FastResume<'k>> {
         self.settle();
         let handles = thread.context.handles.get();
         let process_name = thread.process.get();
         let process = self.at(process_name);
-        let slot = self.find_slot(
-            process,
-            Handle(handles as u32),
-            Kind::Endpoint,
-            Rights::RECEIVE,
-        )?;
+        let slot = self.find_slot(process, Handle(handles as u32), Kind::Endpoint, Rights::RECEIVE)?;
         let endpoint_name = Name::<Endpoint>::from_bits(slot.object.get());
         let endpoint = self.at(endpoint_name);
         if endpoint.process.get() != process_name || endpoint.pending.get() != 0 {
@@ -266,11 +233,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(never)]
     fn copy_page(&self, from: &Thread, to: &Thread, shape: u64) {
         let (source, target) = (from.call.send_page.get(), to.call.receive_page.get());
-        self.machine().copy(
-            Frame::new(source),
-            Frame::new(target),
-            (shape >> 8) as usize,
-        );
+        self.machine().copy(Frame::new(source), Frame::new(target), (shape >> 8) as usize);
     }
 
     /// The current thread lets the next one of its priority run, in a turn that the timer will end.
@@ -281,18 +244,12 @@ impl<M: Machine> Kernel<M> {
         if !self.ready.has_at(priority) {
             let context = &thread.context;
             context.info.set(Outcome::Ok as u64);
-            return Some(FastResume {
-                context,
-                words: context,
-            });
+            return Some(FastResume { context, words: context });
         }
         let next_name = self.ready.list(priority).first()?;
         let next = self.at(next_name);
         let next_process = next.process.get();
-        if self.turn_end.get() == NEVER
-            || next.must_continue.get() != 0
-            || !self.at(next_process).is_alive()
-        {
+        if self.turn_end.get() == NEVER || next.must_continue.get() != 0 || !self.at(next_process).is_alive() {
             return None;
         }
         thread.context.info.set(Outcome::Ok as u64);
@@ -300,10 +257,7 @@ impl<M: Machine> Kernel<M> {
         self.enqueue(name, End::Back);
         let process = self.at(thread.process.get());
         let resume = self.fast_switch(thread, process, next_name, next_process);
-        Some(FastResume {
-            words: resume.context,
-            ..resume
-        })
+        Some(FastResume { words: resume.context, ..resume })
     }
 
     /// Goes from one thread straight to another, which was waiting and has its message now.
@@ -319,17 +273,12 @@ impl<M: Machine> Kernel<M> {
         let used = now.wrapping_sub(self.accounted_until.get());
         self.accounted_until.set(now);
         from.ticks.set(from.ticks.get().wrapping_add(used));
-        from_process
-            .ticks
-            .set(from_process.ticks.get().wrapping_add(used));
+        from_process.ticks.set(from_process.ticks.get().wrapping_add(used));
         self.current.set(to_name);
         if to_process != self.active_process.get() {
             self.activate(to_process);
         }
-        FastResume {
-            context: &self.at(to_name).context,
-            words: &from.context,
-        }
+        FastResume { context: &self.at(to_name).context, words: &from.context }
     }
 
     /// Makes an open call one like any other: received by the current thread, with a Reply and a deadline. Every entry begins with this,
@@ -365,9 +314,7 @@ impl<M: Machine> Kernel<M> {
         let record = &caller.call;
         let server = self.at(receiver.process.get());
         // The call saw that there is a free slot, and nothing has taken one since.
-        if let Some((reply, slot)) =
-            self.take_slot(server, caller_name.bits(), Kind::Reply, Rights::empty())
-        {
+        if let Some((reply, slot)) = self.take_slot(server, caller_name.bits(), Kind::Reply, Rights::empty()) {
             slot.badge.set(open.badge.get());
             record.reply_slot.set(reply.slot() as u32);
         }

@@ -24,14 +24,7 @@ impl<M: Machine> Kernel<M> {
             Filled::Refused => FaultKind::PageFault,
             Filled::OutOfMemory => FaultKind::OutOfMemory,
         };
-        self.report_fault(
-            current,
-            Exception {
-                kind,
-                address,
-                error_code,
-            },
-        );
+        self.report_fault(current, Exception { kind, address, error_code });
     }
 
     /// The current thread did something that the processor refused.
@@ -62,10 +55,7 @@ impl<M: Machine> Kernel<M> {
         for (to, word) in thread.fault_words.iter().zip(message.to_words()) {
             to.set(word);
         }
-        self.block_current(
-            ThreadState::Faulted,
-            self.at(connection).endpoint.get().bits(),
-        );
+        self.block_current(ThreadState::Faulted, self.at(connection).endpoint.get().bits());
         self.send_fault(name);
     }
 
@@ -91,11 +81,7 @@ impl<M: Machine> Kernel<M> {
             thread.since.set(self.machine().ticks());
             self.send_fault(name);
         } else {
-            self.condemn(
-                thread.process.get(),
-                DeathCause::Faulted,
-                thread.fault_words[0].get(),
-            );
+            self.condemn(thread.process.get(), DeathCause::Faulted, thread.fault_words[0].get());
         }
     }
 }

@@ -14,11 +14,7 @@ use crate::object::thread::Thread;
 
 impl<M: Machine> Kernel<M> {
     /// `receive(endpoint, deadline)` of the current thread. The endpoint is bound to its process.
-    pub fn receive(
-        &self,
-        name: Name<Thread>,
-        endpoint_name: Name<Endpoint>,
-    ) -> Result<(), Outcome> {
+    pub fn receive(&self, name: Name<Thread>, endpoint_name: Name<Endpoint>) -> Result<(), Outcome> {
         let thread = self.at(name);
         let endpoint = self.at(endpoint_name);
         thread.priority.set(thread.base_priority.get());
@@ -75,13 +71,8 @@ impl<M: Machine> Kernel<M> {
                     return Ok(false);
                 };
                 let (info, end) = self.take_end(call.cast(), thread);
-                let info = info
-                    .with_code(Outcome::Ok as u8)
-                    .with_flags(WakeKind::Completed as u8);
-                thread
-                    .context
-                    .info
-                    .set(u64::from(info.0) | u64::from(end) << 32);
+                let info = info.with_code(Outcome::Ok as u8).with_flags(WakeKind::Completed as u8);
+                thread.context.info.set(u64::from(info.0) | u64::from(end) << 32);
                 Ok(true)
             }
             pending::CANCELLED => {
@@ -152,20 +143,14 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Delivers a queued call to a receiver whose process has room for its handles.
-    fn deliver(
-        &self,
-        endpoint: &Endpoint,
-        name: Name<Caller>,
-        receiver_name: Name<Thread>,
-    ) -> Result<(), Outcome> {
+    fn deliver(&self, endpoint: &Endpoint, name: Name<Caller>, receiver_name: Name<Thread>) -> Result<(), Outcome> {
         let record = &self.at(name).call;
         let receiver = self.at(receiver_name);
         let process = self.at(receiver.process.get());
         let info = MessageInfo(record.info.get());
         self.reserve_slots(process, 1 + info.handles() as u32)?;
-        let (handle, slot) = self
-            .take_slot(process, name.bits(), Kind::Reply, Rights::empty())
-            .ok_or(Outcome::QuotaHandles)?;
+        let (handle, slot) =
+            self.take_slot(process, name.bits(), Kind::Reply, Rights::empty()).ok_or(Outcome::QuotaHandles)?;
         slot.badge.set(record.badge.get());
 
         self.unqueue(name);
@@ -180,20 +165,12 @@ impl<M: Machine> Kernel<M> {
         for (to, from) in receiver.context.words.iter().zip(self.words_of(name)) {
             to.set(from.get());
         }
-        let info = info
-            .with_code(Outcome::Ok as u8)
-            .with_handles(arrived)
-            .with_flags(WakeKind::Call as u8);
+        let info = info.with_code(Outcome::Ok as u8).with_handles(arrived).with_flags(WakeKind::Call as u8);
         receiver.context.info.set(u64::from(info.0));
         receiver.context.handles.set(record.badge.get());
         let priority = record.priority.get();
-        receiver
-            .context
-            .argument
-            .set(u64::from(handle.0) | u64::from(priority) << 32);
-        receiver
-            .priority
-            .set(receiver.base_priority.get().max(priority));
+        receiver.context.argument.set(u64::from(handle.0) | u64::from(priority) << 32);
+        receiver.priority.set(receiver.base_priority.get().max(priority));
         Ok(())
     }
 
@@ -203,11 +180,7 @@ impl<M: Machine> Kernel<M> {
             return &self.at(name.cast::<crate::object::call::Call>()).words;
         }
         let thread = self.at(name.cast::<Thread>());
-        if thread.is(ThreadState::Faulted) {
-            &thread.fault_words
-        } else {
-            &thread.context.words
-        }
+        if thread.is(ThreadState::Faulted) { &thread.fault_words } else { &thread.context.words }
     }
 
     fn set_wake(&self, thread: &Thread, kind: WakeKind, badge: u64, argument: u64) {

@@ -68,14 +68,8 @@ impl<M: Machine> Kernel<M> {
         let thread = self.at(name);
         let process = self.at(thread.process.get());
         let (info, handles) = (thread.context.info.get(), thread.context.handles.get());
-        let call_name: Name<Call> = self
-            .look_up(
-                process,
-                Handle((info >> 32) as u32),
-                Kind::Call,
-                Rights::empty(),
-            )?
-            .cast();
+        let call_name: Name<Call> =
+            self.look_up(process, Handle((info >> 32) as u32), Kind::Call, Rights::empty())?.cast();
         let call = self.at(call_name);
         let checked = self.check_call(
             process,
@@ -105,21 +99,13 @@ impl<M: Machine> Kernel<M> {
         info: MessageInfo,
         page: u64,
     ) -> Result<CheckedCall, Outcome> {
-        let connection = self
-            .look_up(process, connection, Kind::Connection, Rights::CALL)?
-            .cast();
+        let connection = self.look_up(process, connection, Kind::Connection, Rights::CALL)?.cast();
         let behalf = self.check_behalf(process, behalf)?;
         if deadline == NEVER {
             return Err(Outcome::BadArgument);
         }
         let parcel = self.check_message(process, info, page)?;
-        Ok(CheckedCall {
-            connection,
-            behalf,
-            deadline,
-            info,
-            parcel,
-        })
+        Ok(CheckedCall { connection, behalf, deadline, info, parcel })
     }
 
     fn check_behalf(&self, process: &Process, handle: Handle) -> Result<Behalf, Outcome> {
@@ -127,11 +113,7 @@ impl<M: Machine> Kernel<M> {
             return Ok(Behalf::Own);
         }
         let parent = self.look_up(process, handle, Kind::Reply, Rights::empty())?;
-        Ok(if parent.is_none() {
-            Behalf::Gone
-        } else {
-            Behalf::Of(parent.cast())
-        })
+        Ok(if parent.is_none() { Behalf::Gone } else { Behalf::Of(parent.cast()) })
     }
 
     /// Sends a checked call on its way. Its record is idle; what sends it, if it is a thread, is blocked already.
@@ -157,12 +139,8 @@ impl<M: Machine> Kernel<M> {
         let above = &self.at(parent).call;
         record.behalf.set(parent);
         self.push_back(&above.dependents, name);
-        record
-            .deadline
-            .set(record.deadline.get().min(above.deadline.get()));
-        record
-            .priority
-            .set(record.priority.get().max(above.priority.get()));
+        record.deadline.set(record.deadline.get().min(above.deadline.get()));
+        record.priority.set(record.priority.get().max(above.priority.get()));
     }
 
     /// Brings a call to its endpoint, here or on another CPU.
@@ -180,11 +158,7 @@ impl<M: Machine> Kernel<M> {
     /// Has the call arrive at its endpoint's home, wherever that is now.
     pub fn route_call(&self, name: Name<Caller>) {
         let record = &self.at(name).call;
-        let home = self
-            .at(record.endpoint.get())
-            .header
-            .home
-            .load(Ordering::Acquire) as usize;
+        let home = self.at(record.endpoint.get()).header.home.load(Ordering::Acquire) as usize;
         record.set_custody(home);
         if home == self.cpu() {
             self.arrive(name);
@@ -200,13 +174,7 @@ impl<M: Machine> Kernel<M> {
         let endpoint = self.at(endpoint_name);
         let refused = if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
             Some((Outcome::NotDelivered, NotDelivered::Closed as u32))
-        } else if self
-            .at(record.connection.get())
-            .header
-            .is_dead
-            .load(Ordering::Acquire)
-            != 0
-        {
+        } else if self.at(record.connection.get()).header.is_dead.load(Ordering::Acquire) != 0 {
             Some((Outcome::NotDelivered, NotDelivered::Revoked as u32))
         } else if record.deadline.get() <= self.machine().now() {
             Some((Outcome::DeadlinePassed, 0))
@@ -221,15 +189,10 @@ impl<M: Machine> Kernel<M> {
         let priority = record.priority.get();
         record.set_state(CallState::Queued);
         record.queued_at.set(self.machine().ticks());
-        self.push_back(
-            &endpoint.calls[priority as usize % endpoint.calls.len()],
-            name,
-        );
+        self.push_back(&endpoint.calls[priority as usize % endpoint.calls.len()], name);
         let connection = self.at(record.connection.get());
         self.push_back(&connection.calls, name);
-        endpoint
-            .call_priorities
-            .set(endpoint.call_priorities.get() | 1 << (priority & 63));
+        endpoint.call_priorities.set(endpoint.call_priorities.get() | 1 << (priority & 63));
         endpoint.queued.set(endpoint.queued.get() + 1);
         endpoint.raise(pending::CALLED);
         self.add_timer(name);

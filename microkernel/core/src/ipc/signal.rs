@@ -23,9 +23,7 @@ impl<M: Machine> Kernel<M> {
     pub fn ring(&self, thread: &Thread) -> Result<(), Outcome> {
         let process = self.at(thread.process.get());
         let handle = abi::Handle(thread.context.handles.get() as u32);
-        let name: Name<Connection> = self
-            .look_up(process, handle, Kind::Connection, Rights::RING)?
-            .cast();
+        let name: Name<Connection> = self.look_up(process, handle, Kind::Connection, Rights::RING)?.cast();
         let connection = self.at(name);
         let endpoint_name = connection.endpoint.get();
         let endpoint = self.at(endpoint_name);
@@ -61,16 +59,12 @@ impl<M: Machine> Kernel<M> {
         {
             return;
         }
-        if reasons & reason::RING != 0
-            && !is_linked::<crate::object::connection::RungConnections>(connection)
-        {
+        if reasons & reason::RING != 0 && !is_linked::<crate::object::connection::RungConnections>(connection) {
             self.pin(name);
             self.push_back(&endpoint.rung, name);
             endpoint.raise(pending::RUNG);
         }
-        if reasons & reason::CLOSE != 0
-            && !is_linked::<crate::object::connection::ClosedConnections>(connection)
-        {
+        if reasons & reason::CLOSE != 0 && !is_linked::<crate::object::connection::ClosedConnections>(connection) {
             self.pin(name);
             self.push_back(&endpoint.closed, name);
             endpoint.raise(pending::CLOSED);
@@ -141,11 +135,7 @@ impl<M: Machine> Kernel<M> {
             let mask = self.at(waiter.cast::<Thread>()).progress.get();
             let bits = if is_dead { 0 } else { notification.take(mask) };
             if is_dead || bits != 0 {
-                let outcome = if is_dead {
-                    Outcome::NotFound
-                } else {
-                    Outcome::Ok
-                };
+                let outcome = if is_dead { Outcome::NotFound } else { Outcome::Ok };
                 self.unlink(&notification.waiters, waiter);
                 self.end_wait(waiter, outcome, bits);
             }
@@ -187,9 +177,7 @@ impl<M: Machine> Kernel<M> {
         let caller: Name<Caller> = name.cast();
         match thread.state() {
             ThreadState::Receiving => {
-                let endpoint = self.at(Name::<crate::object::endpoint::Endpoint>::from_bits(
-                    thread.waits_on.get(),
-                ));
+                let endpoint = self.at(Name::<crate::object::endpoint::Endpoint>::from_bits(thread.waits_on.get()));
                 self.unlink_if_linked(&endpoint.receivers, caller);
                 self.end_wait(caller, outcome, 0);
             }

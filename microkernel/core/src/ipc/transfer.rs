@@ -31,12 +31,7 @@ const _: () = assert!(core::mem::offset_of!(TransferArea, handles) == 0);
 
 impl<M: Machine> Kernel<M> {
     /// Checks the shape of a message and every handle in it. Has no effect.
-    pub fn check_message(
-        &self,
-        process: &Process,
-        info: MessageInfo,
-        page: u64,
-    ) -> Result<Parcel, Outcome> {
+    pub fn check_message(&self, process: &Process, info: MessageInfo, page: u64) -> Result<Parcel, Outcome> {
         if !info.is_valid() {
             return Err(Outcome::BadArgument);
         }
@@ -53,11 +48,7 @@ impl<M: Machine> Kernel<M> {
                 _ => return Err(Outcome::BadArgument),
             };
             let mut held = self.look_up_any(process, handle)?;
-            let needed = if is_moved {
-                Rights::TRANSFER
-            } else {
-                Rights::TRANSFER | Rights::DUPLICATE
-            };
+            let needed = if is_moved { Rights::TRANSFER } else { Rights::TRANSFER | Rights::DUPLICATE };
             if !held.rights.contains(needed) {
                 return Err(Outcome::NoRights);
             }
@@ -69,22 +60,13 @@ impl<M: Machine> Kernel<M> {
                 return Err(Outcome::BadArgument);
             }
             held.rights &= Rights::from_bits_retain((word >> 32) as u16);
-            parcel.items[index] = Some(Item {
-                handle,
-                held,
-                is_moved,
-            });
+            parcel.items[index] = Some(Item { handle, held, is_moved });
         }
         Ok(parcel)
     }
 
     /// Counts the handles of a checked message into `places`, and closes those that are moved.
-    pub fn take_parcel(
-        &self,
-        process: &Process,
-        parcel: &Parcel,
-        places: &[Reference; MAX_HANDLES],
-    ) {
+    pub fn take_parcel(&self, process: &Process, parcel: &Parcel, places: &[Reference; MAX_HANDLES]) {
         for (item, place) in parcel.items.iter().zip(places) {
             place.set(item.map(|item| item.held));
             if let Some(item) = item {
@@ -99,12 +81,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Puts handles into the receiving process's table and their descriptors into its page. Those that find no slot are let go. Returns how many
     /// arrived.
-    pub fn deliver_handles(
-        &self,
-        process: &Process,
-        places: &[Reference; MAX_HANDLES],
-        page: u64,
-    ) -> usize {
+    pub fn deliver_handles(&self, process: &Process, places: &[Reference; MAX_HANDLES], page: u64) -> usize {
         let mut count = 0;
         for place in places {
             let Some(held) = place.take() else { break };
@@ -112,9 +89,7 @@ impl<M: Machine> Kernel<M> {
                 self.release(held);
                 continue;
             };
-            let word = u64::from(handle.0)
-                | u64::from(held.rights.bits()) << 32
-                | (held.kind as u64) << 56;
+            let word = u64::from(handle.0) | u64::from(held.rights.bits()) << 32 | (held.kind as u64) << 56;
             self.machine().words(Frame::new(page))[descriptor(count)].set(word);
             count += 1;
         }
@@ -133,8 +108,7 @@ impl<M: Machine> Kernel<M> {
     /// Copies the bytes of a message that do not fit into registers.
     pub fn copy_bytes(&self, info: MessageInfo, from: u64, to: u64) {
         if info.length() > abi::message::REGISTER_BYTES && from != to {
-            self.machine()
-                .copy(Frame::new(from), Frame::new(to), info.length());
+            self.machine().copy(Frame::new(from), Frame::new(to), info.length());
         }
     }
 }

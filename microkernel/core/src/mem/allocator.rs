@@ -120,10 +120,7 @@ impl FrameAllocator {
             let is_free = self.word(machine, 0, number / 64).get() & (1 << (number % 64)) != 0;
             run = if is_free { run + 1 } else { 0 };
             if run == count {
-                let range = FrameRange {
-                    first: Frame::new(number),
-                    count,
-                };
+                let range = FrameRange { first: Frame::new(number), count };
                 (0..count).for_each(|index| self.remove(machine, range.first.plus(index)));
                 return Some(range);
             }
@@ -166,12 +163,7 @@ impl FrameAllocator {
         self.free.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn word<'m, M: Machine>(
-        &self,
-        machine: &'m M,
-        level: usize,
-        index: u64,
-    ) -> &'m core::cell::Cell<u64> {
+    fn word<'m, M: Machine>(&self, machine: &'m M, level: usize, index: u64) -> &'m core::cell::Cell<u64> {
         let first = Frame::new(self.bitmaps[level].load(Ordering::Relaxed));
         let words = WORDS_PER_FRAME as u64;
         &machine.words(first.plus(index / words))[(index % words) as usize]
@@ -187,7 +179,5 @@ impl Default for FrameAllocator {
 /// Frames that a level's bitmap takes when `end` frames are covered.
 fn frames_for(level: usize, end: u64) -> u64 {
     let bits_below = 64u64.pow(level as u32 + 1);
-    end.div_ceil(bits_below)
-        .div_ceil(WORDS_PER_FRAME as u64)
-        .max(1)
+    end.div_ceil(bits_below).div_ceil(WORDS_PER_FRAME as u64).max(1)
 }

@@ -103,10 +103,7 @@ impl<M: Machine> Kernel<M> {
                         break;
                     };
                     memory.present.set(left);
-                    self.give_charged_frame(
-                        memory.header.quota.get(),
-                        Frame::new(memory.base.get() + left),
-                    );
+                    self.give_charged_frame(memory.header.quota.get(), Frame::new(memory.base.get() + left));
                 }
                 if memory.present.get() != 0 {
                     return Progress::More;

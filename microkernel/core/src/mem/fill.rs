@@ -43,9 +43,7 @@ pub fn page_access(bits: u32) -> Option<PageAccess> {
 const fn allows(access: PageAccess, wanted: Access) -> bool {
     matches!(
         (access, wanted),
-        (_, Access::Read)
-            | (PageAccess::ReadWrite, Access::Write)
-            | (PageAccess::ReadExecute, Access::Execute)
+        (_, Access::Read) | (PageAccess::ReadWrite, Access::Write) | (PageAccess::ReadExecute, Access::Execute)
     )
 }
 
@@ -56,21 +54,13 @@ impl<M: Machine> Kernel<M> {
             return Filled::Refused;
         };
         let mapping = self.at(name);
-        let Some(access) =
-            page_access(mapping.protection.get()).filter(|&access| allows(access, wanted))
-        else {
+        let Some(access) = page_access(mapping.protection.get()).filter(|&access| allows(access, wanted)) else {
             return Filled::Refused;
         };
         self.fill_from(process, mapping, address & !(PAGE_SIZE as u64 - 1), access)
     }
 
-    fn fill_from(
-        &self,
-        process: &Process,
-        mapping: &Mapping,
-        address: u64,
-        access: PageAccess,
-    ) -> Filled {
+    fn fill_from(&self, process: &Process, mapping: &Mapping, address: u64, access: PageAccess) -> Filled {
         let memory = self.at(mapping.memory.get());
         let page = mapping.first_page.get() + (address - mapping.start.get()) / PAGE_SIZE as u64;
         let _guard = memory.lock.take(self.machine(), Order::Memory);
@@ -94,8 +84,7 @@ impl<M: Machine> Kernel<M> {
         }
         if memory.kind() != MemoryKind::Anonymous {
             let left = (pages - page).min((mapping.end.get() - address) / PAGE_SIZE as u64);
-            let in_table =
-                WORDS_PER_FRAME as u64 - address / PAGE_SIZE as u64 % WORDS_PER_FRAME as u64;
+            let in_table = WORDS_PER_FRAME as u64 - address / PAGE_SIZE as u64 % WORDS_PER_FRAME as u64;
             for next in 1..AROUND.min(left).min(in_table) {
                 let Some(entry) = self.entry(root, address + next * PAGE_SIZE as u64) else {
                     break;

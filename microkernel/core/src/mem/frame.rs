@@ -55,10 +55,7 @@ pub struct FrameRange {
 
 impl FrameRange {
     /// No frames.
-    pub const EMPTY: Self = Self {
-        first: Frame(0),
-        count: 0,
-    };
+    pub const EMPTY: Self = Self { first: Frame(0), count: 0 };
 
     /// Whether the two have a frame in common.
     pub const fn overlaps(self, other: Self) -> bool {

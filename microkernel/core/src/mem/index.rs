@@ -132,12 +132,7 @@ impl<M: Machine> Kernel<M> {
             let mut above: Option<&core::cell::Cell<u64>> = None;
             let mut at = Frame::new(memory.index.get());
             for _ in 1..memory.index_levels.get() {
-                let Some(place) = self
-                    .machine()
-                    .words(at)
-                    .iter()
-                    .find(|place| place.get() != 0)
-                else {
+                let Some(place) = self.machine().words(at).iter().find(|place| place.get() != 0) else {
                     break;
                 };
                 at = Frame::new(place.get());

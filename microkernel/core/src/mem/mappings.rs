@@ -31,12 +31,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The lowest mapping that has a part at or above `address` and below `end`.
-    pub fn first_mapping(
-        &self,
-        process: &Process,
-        address: u64,
-        end: u64,
-    ) -> Option<Name<Mapping>> {
+    pub fn first_mapping(&self, process: &Process, address: u64, end: u64) -> Option<Name<Mapping>> {
         let mut at = process.mappings.get();
         let mut best = None;
         while at.is_some() {
@@ -60,11 +55,7 @@ impl<M: Machine> Kernel<M> {
         let mut place: &Place = &process.mappings;
         while place.get().is_some() && self.at(place.get()).weight.get() > new.weight.get() {
             let above = self.at(place.get());
-            place = if new.start.get() < above.start.get() {
-                &above.lower
-            } else {
-                &above.upper
-            };
+            place = if new.start.get() < above.start.get() { &above.lower } else { &above.upper };
         }
         // What was here goes below the new one, split by its address.
         let mut rest = place.replace(name);
@@ -91,11 +82,7 @@ impl<M: Machine> Kernel<M> {
         let mut place: &Place = &process.mappings;
         while place.get() != name && place.get().is_some() {
             let above = self.at(place.get());
-            place = if old.start.get() < above.start.get() {
-                &above.lower
-            } else {
-                &above.upper
-            };
+            place = if old.start.get() < above.start.get() { &above.lower } else { &above.upper };
         }
         let (mut lower, mut upper) = (old.lower.get(), old.upper.get());
         while lower.is_some() && upper.is_some() {

@@ -77,10 +77,7 @@ impl<M: Machine> Kernel<M> {
     fn follow_shrink(&self, memory: &Memory) -> Step {
         let shrinks = memory.shrinks.get();
         let pages = memory.pages.load(Ordering::Relaxed);
-        let pending = memory
-            .mappings
-            .first()
-            .filter(|&first| self.at(first).shrinks.get() != shrinks);
+        let pending = memory.mappings.first().filter(|&first| self.at(first).shrinks.get() != shrinks);
         let Some(name) = pending else {
             memory.cursor.set(pages);
             memory.shrinking.set(Shrinking::Freeing as u32);
@@ -93,10 +90,7 @@ impl<M: Machine> Kernel<M> {
         }
         let kept = pages.saturating_sub(mapping.first_page.get()) * PAGE_SIZE as u64;
         let (start, end) = (mapping.start.get(), mapping.end.get());
-        let first = start
-            .saturating_add(kept)
-            .min(end)
-            .max(mapping.cursor.get());
+        let first = start.saturating_add(kept).min(end).max(mapping.cursor.get());
         let next = self.clear_entries(process, first, end, SLICE);
         if next >= end {
             mapping.cursor.set(0);

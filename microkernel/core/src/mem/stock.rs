@@ -20,10 +20,7 @@ pub struct FrameStock {
 impl FrameStock {
     /// An empty stock.
     pub const fn new() -> Self {
-        Self {
-            frames: [const { Cell::new(Frame::new(0)) }; CAPACITY],
-            count: Cell::new(0),
-        }
+        Self { frames: [const { Cell::new(Frame::new(0)) }; CAPACITY], count: Cell::new(0) }
     }
 
     /// How many frames it has.
@@ -57,11 +54,7 @@ impl FrameStock {
             return;
         }
         let mut batch = [frame; BATCH];
-        for (copy, place) in batch
-            .iter_mut()
-            .skip(1)
-            .zip(&self.frames[CAPACITY - BATCH + 1..])
-        {
+        for (copy, place) in batch.iter_mut().skip(1).zip(&self.frames[CAPACITY - BATCH + 1..]) {
             *copy = place.get();
         }
         allocator.give(machine, &batch);

@@ -33,17 +33,10 @@ impl<M: Machine> Kernel<M> {
     pub fn make_tables(&self, quota: &Quota) -> Result<Frame, Outcome> {
         let root = self.take_charged_frame(quota)?;
         self.machine().initialise_root(root);
-        let time = Frame::new(
-            self.shared()
-                .time_page
-                .load(core::sync::atomic::Ordering::Relaxed),
-        );
+        let time = Frame::new(self.shared().time_page.load(core::sync::atomic::Ordering::Relaxed));
         match self.entry_or_new(quota, root, TIME_PAGE_ADDRESS) {
             Ok(entry) => {
-                entry.set(
-                    self.machine()
-                        .page_entry(time, PageAccess::Read, CacheKind::WriteBack),
-                );
+                entry.set(self.machine().page_entry(time, PageAccess::Read, CacheKind::WriteBack));
                 Ok(root)
             }
             Err(outcome) => {
@@ -65,12 +58,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The entry for the page at `address`, with tables made as needed.
-    pub fn entry_or_new(
-        &self,
-        quota: &Quota,
-        root: Frame,
-        address: u64,
-    ) -> Result<&Cell<u64>, Outcome> {
+    pub fn entry_or_new(&self, quota: &Quota, root: Frame, address: u64) -> Result<&Cell<u64>, Outcome> {
         let mut table = root;
         for level in (1..LEVELS).rev() {
             let place = &self.machine().words(table)[position(address, level)];
@@ -131,9 +119,7 @@ impl<M: Machine> Kernel<M> {
             if level == 0
                 && let Some(frame) = self.machine().entry_frame(entry.get())
             {
-                entry.set(
-                    access.map_or(0, |access| self.machine().page_entry(frame, access, cache)),
-                );
+                entry.set(access.map_or(0, |access| self.machine().page_entry(frame, access, cache)));
                 self.machine().flush_page(root, address);
             }
             address = (address / span(level) + 1) * span(level);

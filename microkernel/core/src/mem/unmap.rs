@@ -36,9 +36,7 @@ impl UserRange {
             && length != 0
             && start >= USER_START
             && end <= USER_MAP_END;
-        is_good
-            .then_some(Self { start, end })
-            .ok_or(Outcome::BadAddress)
+        is_good.then_some(Self { start, end }).ok_or(Outcome::BadAddress)
     }
 
     /// Its first address.
@@ -84,24 +82,14 @@ impl<M: Machine> Kernel<M> {
     /// Maps memory into a process whose home this is.
     ///
     /// Checks, in order: the memory is that long; nothing is mapped in the range; the quota has room.
-    pub fn map(
-        &self,
-        process_name: Name<Process>,
-        request: &MappingRequest,
-    ) -> Result<(), Outcome> {
+    pub fn map(&self, process_name: Name<Process>, request: &MappingRequest) -> Result<(), Outcome> {
         let process = self.at(process_name);
         let memory = self.at(request.memory);
-        let past = request
-            .first_page
-            .checked_add(request.range.pages())
-            .ok_or(Outcome::BadArgument)?;
+        let past = request.first_page.checked_add(request.range.pages()).ok_or(Outcome::BadArgument)?;
         if past > memory.pages.load(Ordering::Acquire) {
             return Err(Outcome::BadArgument);
         }
-        if self
-            .first_mapping(process, request.range.start, request.range.end)
-            .is_some()
-        {
+        if self.first_mapping(process, request.range.start, request.range.end).is_some() {
             return Err(Outcome::AlreadyMapped);
         }
         let (name, mapping) = self.allocate::<Mapping>(process.header.quota.get())?;
@@ -114,9 +102,7 @@ impl<M: Machine> Kernel<M> {
         mapping.allowed.set(request.allowed);
         self.pin(request.memory);
         self.attach(process, name);
-        process
-            .mapped_bytes
-            .set(process.mapped_bytes.get() + request.range.end - request.range.start);
+        process.mapped_bytes.set(process.mapped_bytes.get() + request.range.end - request.range.start);
         Ok(())
     }
 
@@ -151,8 +137,7 @@ impl<M: Machine> Kernel<M> {
         new.start.set(at);
         new.end.set(old.end.get());
         new.memory.set(old.memory.get());
-        new.first_page
-            .set(old.first_page.get() + (at - old.start.get()) / PAGE_SIZE as u64);
+        new.first_page.set(old.first_page.get() + (at - old.start.get()) / PAGE_SIZE as u64);
         new.process.set(old.process.get());
         new.protection.set(old.protection.get());
         new.allowed.set(old.allowed.get());
@@ -171,11 +156,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The first mapping in the range, split so that it does not leave the range.
-    fn mapping_inside(
-        &self,
-        process: &Process,
-        range: UserRange,
-    ) -> Result<Option<Name<Mapping>>, Outcome> {
+    fn mapping_inside(&self, process: &Process, range: UserRange) -> Result<Option<Name<Mapping>>, Outcome> {
         let Some(mut name) = self.first_mapping(process, range.start, range.end) else {
             return Ok(None);
         };
@@ -200,32 +181,21 @@ impl<M: Machine> Kernel<M> {
         let mapping = self.at(name);
         let (start, end) = (mapping.start.get(), mapping.end.get());
         let next = self.clear_entries(process, start, end, SLICE);
-        process
-            .mapped_bytes
-            .set(process.mapped_bytes.get() - (next - start));
+        process.mapped_bytes.set(process.mapped_bytes.get() - (next - start));
         if next == end {
             self.detach(process, name);
         } else {
-            mapping
-                .first_page
-                .set(mapping.first_page.get() + (next - start) / PAGE_SIZE as u64);
+            mapping.first_page.set(mapping.first_page.get() + (next - start) / PAGE_SIZE as u64);
             mapping.start.set(next);
         }
         Ok(false)
     }
 
     /// Whether the whole range is mapped and every mapping in it allows this protection.
-    pub fn check_reprotection(
-        &self,
-        process: &Process,
-        range: UserRange,
-        bits: u32,
-    ) -> Result<(), Outcome> {
+    pub fn check_reprotection(&self, process: &Process, range: UserRange, bits: u32) -> Result<(), Outcome> {
         let mut address = range.start;
         while address < range.end {
-            let mapping = self.at(self
-                .mapping_at(process, address)
-                .ok_or(Outcome::NotMapped)?);
+            let mapping = self.at(self.mapping_at(process, address).ok_or(Outcome::NotMapped)?);
             if bits & !mapping.allowed.get() != 0 {
                 return Err(Outcome::NoRights);
             }
@@ -242,10 +212,7 @@ impl<M: Machine> Kernel<M> {
         from: u64,
         bits: u32,
     ) -> Result<Option<u64>, Outcome> {
-        let rest = UserRange {
-            start: from.clamp(range.start, range.end),
-            end: range.end,
-        };
+        let rest = UserRange { start: from.clamp(range.start, range.end), end: range.end };
         let Some(name) = self.mapping_inside(process, rest)? else {
             return Ok(None);
         };
@@ -253,14 +220,7 @@ impl<M: Machine> Kernel<M> {
         mapping.protection.set(bits);
         let cache = self.at(mapping.memory.get()).cache();
         let end = mapping.end.get();
-        let next = self.reprotect_entries(
-            process,
-            mapping.start.get(),
-            end,
-            page_access(bits),
-            cache,
-            SLICE,
-        );
+        let next = self.reprotect_entries(process, mapping.start.get(), end, page_access(bits), cache, SLICE);
         Ok((next < range.end).then_some(next))
     }
 }

@@ -29,9 +29,6 @@ impl Object for IoPorts {
 impl IoPorts {
     /// The range.
     pub fn range(&self) -> PortRange {
-        PortRange {
-            first: self.first.get() as u16,
-            count: self.count.get() as u16,
-        }
+        PortRange { first: self.first.get() as u16, count: self.count.get() as u16 }
     }
 }

@@ -29,10 +29,7 @@ use crate::sched::inbox::reason;
 impl<M: Machine> Kernel<M> {
     /// Counts a reference.
     pub fn pin<T: zerocopy::FromBytes>(&self, name: Name<T>) {
-        self.at(name.cast::<Any>())
-            .header
-            .references
-            .fetch_add(1, Ordering::Relaxed);
+        self.at(name.cast::<Any>()).header.references.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Lets a reference go; with the last one the memory is freed.
@@ -55,12 +52,7 @@ impl<M: Machine> Kernel<M> {
     /// Lets go of a reference with these rights; with the last owner the object ends.
     pub fn release(&self, held: Held) {
         if counts_as_owner(held.kind, held.rights)
-            && self
-                .at(held.name)
-                .header
-                .owners
-                .fetch_sub(1, Ordering::AcqRel)
-                == 1
+            && self.at(held.name).header.owners.fetch_sub(1, Ordering::AcqRel) == 1
         {
             self.end_object(held.kind, held.name);
         }
@@ -138,11 +130,8 @@ impl<M: Machine> Kernel<M> {
             Kind::Memory => self.add_work(name),
             Kind::Capsule => self.reap_capsule(name.cast()),
             Kind::Interrupt => {
-                let notification: Name<Any> = Name::from_bits(
-                    self.at(name.cast::<Interrupt>())
-                        .notification
-                        .load(Ordering::Acquire),
-                );
+                let notification: Name<Any> =
+                    Name::from_bits(self.at(name.cast::<Interrupt>()).notification.load(Ordering::Acquire));
                 self.free::<Interrupt>(name.cast());
                 if notification.is_some() {
                     self.unpin(Kind::Notification, notification);
@@ -158,11 +147,7 @@ impl<M: Machine> Kernel<M> {
 
     fn reap_capsule(&self, name: Name<Capsule>) {
         let capsule = self.at(name);
-        let (quota, slots, memory) = (
-            capsule.header.quota.get(),
-            capsule.slots.get(),
-            capsule.memory.get(),
-        );
+        let (quota, slots, memory) = (capsule.header.quota.get(), capsule.slots.get(), capsule.memory.get());
         for index in 0..u64::from(capsule.slot_count.get()) {
             if let Some(held) = self.capsule_slot(slots, index).and_then(Reference::take) {
                 self.release(held);
@@ -182,9 +167,8 @@ impl<M: Machine> Kernel<M> {
     /// The place for a handle in a capsule's frame of slots.
     pub fn capsule_slot(&self, frame: u64, index: u64) -> Option<&Reference> {
         (frame != 0 && index < MAX_SLOTS).then(|| {
-            let places: &CapsuleSlots = self
-                .machine()
-                .object::<CapsuleSlots>(Location::from_address(Frame::new(frame).address()));
+            let places: &CapsuleSlots =
+                self.machine().object::<CapsuleSlots>(Location::from_address(Frame::new(frame).address()));
             &places.0[index as usize]
         })
     }

@@ -76,9 +76,7 @@ impl<M: Machine> Kernel<M> {
             let last = first_link.previous.get();
             link.next.set(first);
             link.previous.set(last);
-            K::link(self.at(Name::<K::Member>::from_bits(last)))
-                .next
-                .set(member.bits());
+            K::link(self.at(Name::<K::Member>::from_bits(last))).next.set(member.bits());
             first_link.previous.set(member.bits());
         }
     }
@@ -97,12 +95,8 @@ impl<M: Machine> Kernel<M> {
         if next == member.bits() {
             head.0.set(0);
         } else {
-            K::link(self.at(Name::<K::Member>::from_bits(next)))
-                .previous
-                .set(previous);
-            K::link(self.at(Name::<K::Member>::from_bits(previous)))
-                .next
-                .set(next);
+            K::link(self.at(Name::<K::Member>::from_bits(next))).previous.set(previous);
+            K::link(self.at(Name::<K::Member>::from_bits(previous))).next.set(next);
             if head.0.get() == member.bits() {
                 head.0.set(next);
             }
@@ -153,11 +147,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The member after `member`; `None` after the last.
-    pub fn next_in<K: ListKind>(
-        &self,
-        head: &Head<K>,
-        member: Name<K::Member>,
-    ) -> Option<Name<K::Member>> {
+    pub fn next_in<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) -> Option<Name<K::Member>> {
         match K::link(self.at(member)).next.get() {
             next if next == head.0.get() => None,
             next => Some(Name::from_bits(next)),

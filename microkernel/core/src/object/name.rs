@@ -76,11 +76,6 @@ impl<T> PartialEq for Name<T> {
 impl<T> Eq for Name<T> {}
 impl<T> fmt::Debug for Name<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:#x}#{}",
-            self.location().address(),
-            self.0 % GENERATIONS
-        )
+        write!(f, "{:#x}#{}", self.location().address(), self.0 % GENERATIONS)
     }
 }

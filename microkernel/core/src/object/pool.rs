@@ -61,9 +61,7 @@ impl<M: Machine> Kernel<M> {
 
         let offset = size_of::<PoolFrame>() + place as usize * size_of::<T>();
         let name = Name::<T>::new(frame.at(offset as u64), self.next_generation());
-        self.machine().words(frame)[offset / 8..(offset + size_of::<T>()) / 8]
-            .iter()
-            .for_each(|word| word.set(0));
+        self.machine().words(frame)[offset / 8..(offset + size_of::<T>()) / 8].iter().for_each(|word| word.set(0));
         let object = self.at(name);
         let header = object.header();
         header.name.set(name.bits());

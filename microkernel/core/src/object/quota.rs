@@ -120,8 +120,7 @@ impl Quota {
         let index = resource as usize;
         self.used[index]
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
-                used.checked_add(amount)
-                    .filter(|&sum| sum <= self.limits[index].load(Ordering::Relaxed))
+                used.checked_add(amount).filter(|&sum| sum <= self.limits[index].load(Ordering::Relaxed))
             })
             .map(|_| ())
             .map_err(|_| resource.refusal())
@@ -138,9 +137,7 @@ impl Quota {
     }
 
     fn is_unused(&self) -> bool {
-        self.used
-            .iter()
-            .all(|used| used.load(Ordering::Acquire) == 0)
+        self.used.iter().all(|used| used.load(Ordering::Acquire) == 0)
     }
 }
 
@@ -155,11 +152,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Splits `amounts` off `parent`.
-    pub fn split_quota(
-        &self,
-        parent: Name<Quota>,
-        amounts: [u64; RESOURCES],
-    ) -> Result<Name<Quota>, Outcome> {
+    pub fn split_quota(&self, parent: Name<Quota>, amounts: [u64; RESOURCES]) -> Result<Name<Quota>, Outcome> {
         let parent_object = self.at(parent);
         if parent_object.header.is_dead.load(Ordering::Acquire) != 0 {
             return Err(Outcome::InvalidState);
@@ -182,10 +175,7 @@ impl<M: Machine> Kernel<M> {
         }
         let _guard = self.shared().tree.take(self.machine(), Order::Tree);
         child.parent.set(parent);
-        parent_object
-            .header
-            .references
-            .fetch_add(1, Ordering::Relaxed);
+        parent_object.header.references.fetch_add(1, Ordering::Relaxed);
         // The tree keeps the child until its limits have gone back.
         child.header.references.fetch_add(1, Ordering::Relaxed);
         self.push_back(&parent_object.children, name);
@@ -212,10 +202,7 @@ impl<M: Machine> Kernel<M> {
             let mut process = object.processes.first();
             while let Some(name) = process {
                 if self.at(name).mark_condemned() {
-                    self.at(name)
-                        .header
-                        .references
-                        .fetch_add(1, Ordering::Relaxed);
+                    self.at(name).header.references.fetch_add(1, Ordering::Relaxed);
                     return Some(name);
                 }
                 process = self.next_in(&object.processes, name);

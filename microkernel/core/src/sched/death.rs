@@ -85,11 +85,7 @@ impl<M: Machine> Kernel<M> {
                 self.end_mappings(process)
             }
             stage::TABLES => {
-                if self.free_tables(
-                    process.header.quota.get(),
-                    process.root_frame(),
-                    TABLE_SLICE,
-                ) {
+                if self.free_tables(process.header.quota.get(), process.root_frame(), TABLE_SLICE) {
                     self.bury(name, process);
                     return Progress::Done;
                 }
@@ -132,10 +128,7 @@ impl<M: Machine> Kernel<M> {
             if thread.run_is_linked() {
                 self.dequeue(name);
             }
-            if matches!(
-                thread.state(),
-                ThreadState::Receiving | ThreadState::Waiting
-            ) {
+            if matches!(thread.state(), ThreadState::Receiving | ThreadState::Waiting) {
                 self.cancel_wait(name, abi::Outcome::Cancelled);
             }
             self.end_thread(name);
@@ -184,10 +177,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn close_handles(&self, process: &Process) -> bool {
-        let end = process
-            .slots_made
-            .get()
-            .min(process.cursor.get() as u32 + SLICE);
+        let end = process.slots_made.get().min(process.cursor.get() as u32 + SLICE);
         for index in process.cursor.get() as u32..end {
             let slot = self.slot(process, index as usize);
             let bits = slot.meta.get() & !(meta::UNTOLD | meta::CLOSED);

@@ -78,12 +78,7 @@ impl<M: Machine> Kernel<M> {
         let mut newest = inbox.load(Ordering::Relaxed);
         loop {
             header.post_link.store(newest, Ordering::Relaxed);
-            match inbox.compare_exchange_weak(
-                newest,
-                object.bits(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match inbox.compare_exchange_weak(newest, object.bits(), Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(changed) => newest = changed,
             }
@@ -101,12 +96,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Serves everything that was posted here so far, oldest first.
     pub fn serve_inbox(&self) {
-        let mut newest = self
-            .shared()
-            .cpu(self.cpu())
-            .inbox
-            .0
-            .swap(0, Ordering::AcqRel);
+        let mut newest = self.shared().cpu(self.cpu()).inbox.0.swap(0, Ordering::AcqRel);
         let mut oldest = 0;
         while newest != 0 {
             let header = &self.at(Name::<Any>::from_bits(newest)).header;

@@ -32,10 +32,7 @@ impl<M: Machine> Kernel<M> {
         self.for_each_thread(process, |thread| self.send_thread_off(thread, cpu));
         self.for_each_endpoint(process, |endpoint| {
             self.release_calls(self.at(endpoint), cpu);
-            self.at(endpoint)
-                .header
-                .home
-                .store(cpu as u32, Ordering::Release);
+            self.at(endpoint).header.home.store(cpu as u32, Ordering::Release);
         });
         self.for_each_reply_and_call(process, |caller, is_own| {
             if is_own {
@@ -73,10 +70,7 @@ impl<M: Machine> Kernel<M> {
         let caller = self.at(name);
         caller.header.home.store(cpu as u32, Ordering::Release);
         let is_kept_here = caller.call.custody() == self.cpu()
-            && !matches!(
-                caller.call.state(),
-                CallState::Queued | CallState::Received | CallState::InTransit
-            );
+            && !matches!(caller.call.state(), CallState::Queued | CallState::Received | CallState::InTransit);
         if is_kept_here {
             caller.call.set_custody(cpu);
         }

@@ -20,11 +20,7 @@ pub struct ReadyQueues {
 impl ReadyQueues {
     /// Empty queues.
     pub const fn new() -> Self {
-        Self {
-            occupied: Cell::new(0),
-            lists: [const { Head::new() }; PRIORITIES],
-            count: Cell::new(0),
-        }
+        Self { occupied: Cell::new(0), lists: [const { Head::new() }; PRIORITIES], count: Cell::new(0) }
     }
 
     /// Whether a thread of a higher priority is ready.
@@ -80,9 +76,7 @@ impl<M: Machine> Kernel<M> {
             End::Back => self.push_back(ready.list(priority), name),
             End::Front => self.push_front(ready.list(priority), name),
         }
-        ready
-            .occupied
-            .set(ready.occupied.get() | 1 << (priority & 63));
+        ready.occupied.set(ready.occupied.get() | 1 << (priority & 63));
         ready.count.set(ready.count.get() + 1);
     }
 
@@ -92,9 +86,7 @@ impl<M: Machine> Kernel<M> {
         let ready = &self.ready;
         self.unlink(ready.list(priority), name);
         if ready.list(priority).is_empty() {
-            ready
-                .occupied
-                .set(ready.occupied.get() & !(1 << (priority & 63)));
+            ready.occupied.set(ready.occupied.get() & !(1 << (priority & 63)));
         }
         ready.count.set(ready.count.get() - 1);
     }

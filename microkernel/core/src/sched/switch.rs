@@ -100,8 +100,7 @@ impl<M: Machine> Kernel<M> {
     pub fn deactivate(&self, process: Name<Process>) {
         if self.active_process.get() == process {
             self.active_process.set(Name::NONE);
-            self.machine()
-                .activate(Frame::new(self.shared().kernel_root()));
+            self.machine().activate(Frame::new(self.shared().kernel_root()));
         }
     }
 
@@ -196,10 +195,8 @@ impl<M: Machine> Kernel<M> {
             self.turn_end.set(abi::layout::NEVER);
             self.yield_current();
         }
-        let next = self
-            .earliest_deadline()
-            .map_or(abi::layout::NEVER, |(_, deadline)| deadline)
-            .min(self.turn_end.get());
+        let next =
+            self.earliest_deadline().map_or(abi::layout::NEVER, |(_, deadline)| deadline).min(self.turn_end.get());
         if next != abi::layout::NEVER {
             self.arm(next);
         }

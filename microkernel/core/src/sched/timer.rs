@@ -112,11 +112,7 @@ impl<M: Machine> Kernel<M> {
         while rest != 0 {
             let left = rest;
             let right = self.timed(left).timer_next.get();
-            rest = if right == 0 {
-                0
-            } else {
-                self.timed(right).timer_next.get()
-            };
+            rest = if right == 0 { 0 } else { self.timed(right).timer_next.get() };
             self.detach_timer(left);
             if right != 0 {
                 self.detach_timer(right);

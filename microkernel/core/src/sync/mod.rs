@@ -40,11 +40,7 @@ impl Lock {
 
     /// Takes the lock; it is given back when the guard is dropped.
     pub fn take<M: Machine>(&self, machine: &M, order: Order) -> Guard<'_> {
-        while self
-            .0
-            .compare_exchange_weak(0, order as u32, Ordering::Acquire, Ordering::Relaxed)
-            .is_err()
-        {
+        while self.0.compare_exchange_weak(0, order as u32, Ordering::Acquire, Ordering::Relaxed).is_err() {
             machine.pause();
         }
         Guard(&self.0)

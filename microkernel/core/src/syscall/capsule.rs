@@ -24,12 +24,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// A capsule with so many pages and slots. Has no references yet.
-    pub fn make_capsule(
-        &self,
-        quota_name: Name<Quota>,
-        pages: u64,
-        slots: u64,
-    ) -> Result<Name<Capsule>, Outcome> {
+    pub fn make_capsule(&self, quota_name: Name<Quota>, pages: u64, slots: u64) -> Result<Name<Capsule>, Outcome> {
         if slots > MAX_SLOTS {
             return Err(Outcome::BadArgument);
         }
@@ -69,14 +64,9 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn capsule_memory(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let capsule = self.at(operands.a::<Capsule>());
         let held = operands.held_a()?;
-        let mut rights =
-            Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
+        let mut rights = Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
         rights |= held.rights & (Rights::WRITE | Rights::MANAGE);
-        self.return_handle(
-            operands,
-            0,
-            Held::new(capsule.memory.get(), Kind::Memory, rights),
-        );
+        self.return_handle(operands, 0, Held::new(capsule.memory.get(), Kind::Memory, rights));
         Ok(Next::Done)
     }
 
@@ -135,9 +125,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::NotFound);
         }
         let _guard = capsule.lock.take(self.machine(), Order::Capsule);
-        let place = self
-            .capsule_slot(capsule.slots.get(), index)
-            .ok_or(Outcome::NotFound)?;
+        let place = self.capsule_slot(capsule.slots.get(), index).ok_or(Outcome::NotFound)?;
         act(place)
     }
 }

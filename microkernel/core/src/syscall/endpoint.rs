@@ -20,10 +20,7 @@ use crate::object::name::Name;
 use crate::object::thread::Thread;
 
 /// What the server's handle of a new Connection may do: end it and copy itself, but not call.
-const KEEPER: Rights = Rights::REVOKE
-    .union(Rights::DUPLICATE)
-    .union(Rights::TRANSFER)
-    .union(Rights::INSPECT);
+const KEEPER: Rights = Rights::REVOKE.union(Rights::DUPLICATE).union(Rights::TRANSFER).union(Rights::INSPECT);
 
 impl<M: Machine> Kernel<M> {
     /// `receive(endpoint, deadline)`.
@@ -94,11 +91,7 @@ impl<M: Machine> Kernel<M> {
         connection.badge.set(operands.word(0));
         self.pin(endpoint);
         self.return_handle(operands, 0, Held::new(name, Kind::Connection, KEEPER));
-        self.return_handle(
-            operands,
-            1,
-            Held::new(name, Kind::Connection, Rights::CLIENT),
-        );
+        self.return_handle(operands, 1, Held::new(name, Kind::Connection, Rights::CLIENT));
         Ok(Next::Done)
     }
 
@@ -106,11 +99,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn connection_revoke(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Connection> = operands.a();
         self.endpoint_at_home(self.at(name).endpoint.get())?;
-        Ok(if self.revoke_connection(name) {
-            Next::Done
-        } else {
-            Next::Again
-        })
+        Ok(if self.revoke_connection(name) { Next::Done } else { Next::Again })
     }
 
     /// `endpoint_info(endpoint)`, at its home. Checks: the endpoint (`INSPECT`).
@@ -191,18 +180,11 @@ impl<M: Machine> Kernel<M> {
         self.pin(name);
         let memory = self.at(name);
         let bits = (protection::READ | protection::WRITE) as u32;
-        let result = (0..range.pages())
-            .try_for_each(|page| self.page_frame_or_new(memory, page).map(|_| ()))
-            .and_then(|()| {
+        let result =
+            (0..range.pages()).try_for_each(|page| self.page_frame_or_new(memory, page).map(|_| ())).and_then(|()| {
                 self.map(
                     process_name,
-                    &MappingRequest {
-                        range,
-                        memory: name,
-                        first_page: 0,
-                        protection: bits,
-                        allowed: bits,
-                    },
+                    &MappingRequest { range, memory: name, first_page: 0, protection: bits, allowed: bits },
                 )
             });
         match result {

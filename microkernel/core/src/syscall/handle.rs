@@ -40,9 +40,6 @@ impl<M: Machine> Kernel<M> {
             return 0;
         }
         let key = self.shared().number_key();
-        (bits ^ key)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(31)
-            .wrapping_mul(key | 1)
+        (bits ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(key | 1)
     }
 }

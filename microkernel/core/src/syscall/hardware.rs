@@ -46,16 +46,8 @@ impl<M: Machine> Kernel<M> {
         if kind == InterruptKind::Line as u64 {
             let line = InterruptLine {
                 gsi,
-                trigger: if mode & 1 != 0 {
-                    Trigger::Level
-                } else {
-                    Trigger::Edge
-                },
-                polarity: if mode & 2 != 0 {
-                    Polarity::ActiveLow
-                } else {
-                    Polarity::ActiveHigh
-                },
+                trigger: if mode & 1 != 0 { Trigger::Level } else { Trigger::Edge },
+                polarity: if mode & 2 != 0 { Polarity::ActiveLow } else { Polarity::ActiveHigh },
             };
             if self.machine().route_line(line, vector, self.cpu()).is_err() {
                 self.silence_interrupt(interrupt);
@@ -63,9 +55,7 @@ impl<M: Machine> Kernel<M> {
                 return Err(Outcome::Unsupported.into());
             }
             interrupt.is_line.set(1);
-            interrupt
-                .is_level
-                .set(u32::from(line.trigger == Trigger::Level));
+            interrupt.is_level.set(u32::from(line.trigger == Trigger::Level));
             interrupt.gsi.set(gsi);
             operands.set_words(&[0, 0]);
         } else {
@@ -85,9 +75,7 @@ impl<M: Machine> Kernel<M> {
         let is_range = address.is_multiple_of(page)
             && length.is_multiple_of(page)
             && length != 0
-            && address
-                .checked_add(length)
-                .is_some_and(|end| end <= PHYSICAL_END);
+            && address.checked_add(length).is_some_and(|end| end <= PHYSICAL_END);
         if !is_range {
             return Err(Outcome::BadAddress.into());
         }
@@ -97,10 +85,7 @@ impl<M: Machine> Kernel<M> {
             2 => CacheKind::WriteBack,
             _ => return Err(Outcome::BadArgument.into()),
         };
-        let range = FrameRange {
-            first: Frame::containing(address),
-            count: length / page,
-        };
+        let range = FrameRange { first: Frame::containing(address), count: length / page };
         if self.shared().is_protected(range) {
             return Err(Outcome::BadAddress.into());
         }
@@ -131,9 +116,8 @@ impl<M: Machine> Kernel<M> {
     /// `hardware_ports(hardware, first, count)`. Checks, in order: the authority (`MANAGE`); the range; the quota.
     pub(super) fn hardware_ports(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let (first, count) = (operands.word(0), operands.word(1));
-        let is_range = count != 0
-            && count <= u64::from(u16::MAX)
-            && first.checked_add(count).is_some_and(|end| end <= 1 << 16);
+        let is_range =
+            count != 0 && count <= u64::from(u16::MAX) && first.checked_add(count).is_some_and(|end| end <= 1 << 16);
         if !is_range {
             return Err(Outcome::BadArgument.into());
         }
@@ -169,11 +153,7 @@ impl<M: Machine> Kernel<M> {
         if number >= shared.cpu_count() as u64 {
             return Err(Outcome::NotFound.into());
         }
-        let figures = shared
-            .cpu(number as usize)
-            .figures
-            .each_ref()
-            .map(|figure| figure.load(Ordering::Relaxed));
+        let figures = shared.cpu(number as usize).figures.each_ref().map(|figure| figure.load(Ordering::Relaxed));
         let [ready, idle, switches, calls, interrupts, posts, longest] = figures;
         operands.set_result(ready);
         operands.set_words(&[
@@ -194,13 +174,8 @@ impl<M: Machine> Kernel<M> {
         let name: Name<Notification> = operands.b();
         self.pin(name);
         let old = {
-            let _guard = self
-                .shared()
-                .tree
-                .take(self.machine(), crate::sync::Order::Tree);
-            self.shared()
-                .idle_notification
-                .swap(name.bits(), Ordering::AcqRel)
+            let _guard = self.shared().tree.take(self.machine(), crate::sync::Order::Tree);
+            self.shared().idle_notification.swap(name.bits(), Ordering::AcqRel)
         };
         if old != 0 {
             self.unpin(Kind::Notification, Name::from_bits(old));
@@ -218,10 +193,7 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         let name: Name<Notification> = {
-            let _guard = self
-                .shared()
-                .tree
-                .take(self.machine(), crate::sync::Order::Tree);
+            let _guard = self.shared().tree.take(self.machine(), crate::sync::Order::Tree);
             let name = Name::from_bits(self.shared().idle_notification.load(Ordering::Acquire));
             if name.is_some() {
                 self.pin(name);

@@ -29,11 +29,7 @@ impl<M: Machine> Kernel<M> {
         let notification: Name<Notification> = operands.b();
         self.pin(notification);
         interrupt.bit.store(bit as u32, Ordering::Relaxed);
-        let old = Name::<Notification>::from_bits(
-            interrupt
-                .notification
-                .swap(notification.bits(), Ordering::AcqRel),
-        );
+        let old = Name::<Notification>::from_bits(interrupt.notification.swap(notification.bits(), Ordering::AcqRel));
         if old.is_some() {
             self.unpin(Kind::Notification, old.cast());
         }
@@ -57,22 +53,16 @@ impl<M: Machine> Kernel<M> {
 
     /// A device's vector arrived: a line that signals by level is masked until it is acknowledged, and the bit is set.
     pub fn serve_interrupt(&self, vector: u8) {
-        let name = Name::<Interrupt>::from_bits(
-            self.shared().vectors[vector as usize].load(Ordering::Acquire),
-        );
+        let name = Name::<Interrupt>::from_bits(self.shared().vectors[vector as usize].load(Ordering::Acquire));
         let Some(interrupt) = self.get(name) else {
             return;
         };
         if interrupt.is_level.get() != 0 {
             self.machine().mask_line(interrupt.gsi.get());
         }
-        let notification =
-            Name::<Notification>::from_bits(interrupt.notification.load(Ordering::Acquire));
+        let notification = Name::<Notification>::from_bits(interrupt.notification.load(Ordering::Acquire));
         if notification.is_some() {
-            self.signal(
-                notification,
-                1 << (interrupt.bit.load(Ordering::Relaxed) & 63),
-            );
+            self.signal(notification, 1 << (interrupt.bit.load(Ordering::Relaxed) & 63));
         }
     }
 

@@ -57,11 +57,7 @@ impl<M: Machine> Kernel<M> {
         let address = Frame::new(memory.base.get()).address() + offset;
         let space = self.at(operands.a::<IoSpace>());
         let _guard = space.lock.take(self.machine(), Order::IoSpace);
-        let free = self
-            .io_entries(space)
-            .iter()
-            .find(|entry| entry.memory.get().is_none())
-            .ok_or(Outcome::Busy)?;
+        let free = self.io_entries(space).iter().find(|entry| entry.memory.get().is_none()).ok_or(Outcome::Busy)?;
         self.pin(memory_name);
         free.memory.set(memory_name);
         free.address.set(address);
@@ -117,10 +113,7 @@ impl<M: Machine> Kernel<M> {
     /// Nobody can name the space any more. If a device may still reach memory in it, it stays, and so does what it withholds.
     pub fn reap_io_space(&self, name: Name<IoSpace>) {
         let space = self.at(name);
-        let is_empty = self
-            .io_entries(space)
-            .iter()
-            .all(|entry| entry.memory.get().is_none());
+        let is_empty = self.io_entries(space).iter().all(|entry| entry.memory.get().is_none());
         if is_empty {
             let (quota, entries) = (space.header.quota.get(), space.entries.get());
             // The frame keeps the quota alive until it is given back itself.

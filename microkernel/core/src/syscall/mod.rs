@@ -147,41 +147,22 @@ impl<M: Machine> Kernel<M> {
             Operation::Reply => self.reply(thread).map(|()| Next::Done).map_err(Stop::from),
             Operation::Receive => self.start_receive(name, thread),
             Operation::ReplyReceive => self.reply_receive(name, thread),
-            Operation::CallStart => self
-                .call_start(name)
-                .map(|()| Next::Done)
-                .map_err(Stop::from),
-            Operation::CallFinish => self
-                .call_finish(thread)
-                .map(|()| Next::Written)
-                .map_err(Stop::from),
-            Operation::CallCancel => self
-                .call_cancel(thread)
-                .map(|()| Next::Done)
-                .map_err(Stop::from),
-            Operation::Ring => self
-                .ring(thread)
-                .map(|()| Next::Written)
-                .map_err(Stop::from),
+            Operation::CallStart => self.call_start(name).map(|()| Next::Done).map_err(Stop::from),
+            Operation::CallFinish => self.call_finish(thread).map(|()| Next::Written).map_err(Stop::from),
+            Operation::CallCancel => self.call_cancel(thread).map(|()| Next::Done).map_err(Stop::from),
+            Operation::Ring => self.ring(thread).map(|()| Next::Written).map_err(Stop::from),
             Operation::Yield => {
                 thread.context.info.set(Outcome::Ok as u64);
                 self.yield_current();
                 Ok(Next::Written)
             }
-            other => self
-                .resolve(name, thread, other)
-                .and_then(|operands| self.run(other, &operands)),
+            other => self.resolve(name, thread, other).and_then(|operands| self.run(other, &operands)),
         };
         self.conclude(name, thread, result);
     }
 
     /// Resolves the handles of a call and makes sure that there is room for those that it returns.
-    fn resolve<'k>(
-        &self,
-        name: Name<Thread>,
-        thread: &'k Thread,
-        operation: Operation,
-    ) -> Result<Operands<'k>, Stop> {
+    fn resolve<'k>(&self, name: Name<Thread>, thread: &'k Thread, operation: Operation) -> Result<Operands<'k>, Stop> {
         let process = self.at(thread.process.get());
         let signature = signature::of(operation);
         let handles = thread.context.handles.get();
@@ -213,10 +194,7 @@ impl<M: Machine> Kernel<M> {
             }
             Parameter::Any(rights) => {
                 let held = self.look_up_any(process, handle)?;
-                held.rights
-                    .contains(rights)
-                    .then_some(Some(held))
-                    .ok_or(Outcome::NoRights)
+                held.rights.contains(rights).then_some(Some(held)).ok_or(Outcome::NoRights)
             }
         }
     }
@@ -268,9 +246,9 @@ impl<M: Machine> Kernel<M> {
         let halves = [handles as u32, (handles >> 32) as u32];
         for (place, half) in thread.arguments.iter().zip(halves) {
             let held = self.look_up_any(process, Handle(half)).ok();
-            if let Some(held) = held.filter(|held| {
-                held.name.is_some() && held.kind != crate::object::header::Kind::Reply
-            }) {
+            if let Some(held) =
+                held.filter(|held| held.name.is_some() && held.kind != crate::object::header::Kind::Reply)
+            {
                 self.acquire(held);
                 place.set(Some(held));
             }
@@ -284,12 +262,7 @@ impl<M: Machine> Kernel<M> {
     /// Performs the call of a thread that has travelled here.
     pub fn operate(&self, name: Name<Thread>) {
         let thread = self.at(name);
-        let operands = Operands {
-            name,
-            thread,
-            a: thread.arguments[0].get(),
-            b: thread.arguments[1].get(),
-        };
+        let operands = Operands { name, thread, a: thread.arguments[0].get(), b: thread.arguments[1].get() };
         let result = match Operation::from_number(thread.context.info.get() as u8) {
             Some(Operation::Receive | Operation::ReplyReceive) => self.fetch_endpoint(&operands),
             Some(operation) => self.run(operation, &operands),
@@ -313,10 +286,7 @@ impl<M: Machine> Kernel<M> {
     /// Sends a thread home that has been away.
     pub fn send_home(&self, name: Name<Thread>) {
         let thread = self.at(name);
-        let home = thread
-            .header
-            .home
-            .load(core::sync::atomic::Ordering::Acquire) as usize;
+        let home = thread.header.home.load(core::sync::atomic::Ordering::Acquire) as usize;
         thread.call.set_custody(home);
         if home == self.cpu() {
             self.come_home(name);
@@ -336,8 +306,7 @@ impl<M: Machine> Kernel<M> {
             return self.thread_came_home(name);
         }
         if thread.must_continue.get() == 0 {
-            let outcome =
-                Outcome::from_number(thread.context.info.get() as u8).unwrap_or(Outcome::Ok);
+            let outcome = Outcome::from_number(thread.context.info.get() as u8).unwrap_or(Outcome::Ok);
             let has_more = thread.results.iter().any(|place| !place.is_empty());
             if has_more || thread.moved.get() != 0 {
                 self.return_results(thread, outcome);

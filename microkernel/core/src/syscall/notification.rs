@@ -19,11 +19,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn notification_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let quota = self.at(operands.thread.process.get()).header.quota.get();
         let (name, _) = self.allocate::<Notification>(quota)?;
-        self.return_handle(
-            operands,
-            0,
-            Held::new(name, Kind::Notification, Rights::all()),
-        );
+        self.return_handle(operands, 0, Held::new(name, Kind::Notification, Rights::all()));
         Ok(Next::Done)
     }
 
@@ -94,9 +90,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.pin(endpoint_name);
         notification.cookie.set(operands.word(0));
-        notification
-            .bound
-            .store(endpoint_name.bits(), Ordering::Release);
+        notification.bound.store(endpoint_name.bits(), Ordering::Release);
         self.kick_notification(name);
         Ok(Next::Done)
     }

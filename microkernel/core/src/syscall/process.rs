@@ -27,11 +27,7 @@ impl<M: Machine> Kernel<M> {
     fn living_process(&self, operands: &Operands<'_>) -> Result<(Name<Process>, &Process), Stop> {
         let name: Name<Process> = operands.a();
         let process = self.process_at_home(name)?;
-        if process.is_alive() {
-            Ok((name, process))
-        } else {
-            Err(Outcome::InvalidState.into())
-        }
+        if process.is_alive() { Ok((name, process)) } else { Err(Outcome::InvalidState.into()) }
     }
 
     /// A process that lives here.
@@ -49,10 +45,7 @@ impl<M: Machine> Kernel<M> {
     /// caller's process; the quota is open and has room.
     pub(super) fn process_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let highest = operands.word(0);
-        let own = self
-            .at(operands.thread.process.get())
-            .highest_priority
-            .get();
+        let own = self.at(operands.thread.process.get()).highest_priority.get();
         if highest > u64::from(own) {
             return Err(Outcome::BadArgument.into());
         }
@@ -135,11 +128,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn process_unmap(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let range = UserRange::new(operands.word(0), operands.word(1))?;
         let (_, process) = self.living_process(operands)?;
-        Ok(if self.unmap_slice(process, range)? {
-            Next::Done
-        } else {
-            Next::Again
-        })
+        Ok(if self.unmap_slice(process, range)? { Next::Done } else { Next::Again })
     }
 
     /// `process_protect(process, protection, address, length)`, a slice.
@@ -182,10 +171,7 @@ impl<M: Machine> Kernel<M> {
         }
         let (_, process) = self.living_process(operands)?;
         self.reserve_slots(process, 1)?;
-        let granted = Held {
-            rights: held.rights & Rights::from_bits_retain(operands.word(0) as u16),
-            ..held
-        };
+        let granted = Held { rights: held.rights & Rights::from_bits_retain(operands.word(0) as u16), ..held };
         self.acquire(granted);
         match self.insert(process, granted) {
             Ok(handle) => {
@@ -218,11 +204,7 @@ impl<M: Machine> Kernel<M> {
 
     /// A thread that has condemned its own process has no results to wait for.
     fn after_condemning(&self, operands: &Operands<'_>) -> Next {
-        if operands.thread.is_away.get() == 0 && self.current() != operands.name {
-            Next::Blocked
-        } else {
-            Next::Done
-        }
+        if operands.thread.is_away.get() == 0 && self.current() != operands.name { Next::Blocked } else { Next::Done }
     }
 
     /// `process_move(process, cpu)`. Checks, in order: the process (`MANAGE`); the CPU; the process lives.
@@ -245,16 +227,9 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn process_info(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Process> = operands.a();
         let process = self.process_at_home(name)?;
-        operands.set_result(
-            process.state() as u64
-                | u64::from(process.cause()) << 8
-                | (process.home() as u64) << 16,
-        );
+        operands.set_result(process.state() as u64 | u64::from(process.cause()) << 8 | (process.home() as u64) << 16);
         operands.set_second_result(process.code.get());
-        let handles = process
-            .slots_made
-            .get()
-            .saturating_sub(process.free_slots.get() + 1);
+        let handles = process.slots_made.get().saturating_sub(process.free_slots.get() + 1);
         operands.set_words(&[
             self.machine().ticks_to_nanoseconds(process.ticks.get()),
             self.at(process.header.quota.get()).used(Resource::Frames),
@@ -306,11 +281,9 @@ impl<M: Machine> Kernel<M> {
             let Some(at) = address.checked_add(done) else {
                 break;
             };
-            let may = self
-                .mapping_at(process, at)
-                .is_some_and(|name| direction.is_allowed(self.at(name).allowed.get()));
-            let Some((frame, offset)) = may.then(|| self.frame_behind(process, at)).flatten()
-            else {
+            let may =
+                self.mapping_at(process, at).is_some_and(|name| direction.is_allowed(self.at(name).allowed.get()));
+            let Some((frame, offset)) = may.then(|| self.frame_behind(process, at)).flatten() else {
                 break;
             };
             let count = (length - done).min((PAGE_SIZE - offset) as u64) as usize;
@@ -334,24 +307,13 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Copies bytes between frames, at any alignment.
-    fn copy_between(
-        &self,
-        from: Frame,
-        from_offset: usize,
-        to: Frame,
-        to_offset: usize,
-        count: usize,
-    ) {
+    fn copy_between(&self, from: Frame, from_offset: usize, to: Frame, to_offset: usize, count: usize) {
         let (source, target) = (self.machine().words(from), self.machine().words(to));
         let mut done = 0;
         while done < count {
             let (at, into) = (from_offset + done, to_offset + done);
             let room = (8 - at % 8).min(8 - into % 8).min(count - done);
-            let mask = if room == 8 {
-                u64::MAX
-            } else {
-                (1 << (room * 8)) - 1
-            };
+            let mask = if room == 8 { u64::MAX } else { (1 << (room * 8)) - 1 };
             let value = source[at / 8].get() >> (at % 8 * 8) & mask;
             let shift = into % 8 * 8;
             let word = &target[into / 8];
@@ -387,13 +349,7 @@ pub fn fault_handle(connection: Name<Connection>) -> Held {
 
 /// The most that a mapping made with these rights may allow.
 fn allowed_protection(rights: Rights) -> u32 {
-    let pairs = [
-        (Rights::READ, protection::READ),
-        (Rights::WRITE, protection::WRITE),
-        (Rights::EXECUTE, protection::EXECUTE),
-    ];
-    pairs
-        .into_iter()
-        .filter(|&(right, _)| rights.contains(right))
-        .fold(0, |bits, (_, bit)| bits | bit as u32)
+    let pairs =
+        [(Rights::READ, protection::READ), (Rights::WRITE, protection::WRITE), (Rights::EXECUTE, protection::EXECUTE)];
+    pairs.into_iter().filter(|&(right, _)| rights.contains(right)).fold(0, |bits, (_, bit)| bits | bit as u32)
 }

@@ -36,29 +36,13 @@ pub const fn of(operation: Operation) -> Signature {
     let (a, b, results) = match operation {
         Op::HandleClose | Op::HandleInfo => (Any(none), Absent, 0),
         Op::HandleDuplicate => (Any(Rights::DUPLICATE), Absent, 1),
-        Op::ProcessCreate => (
-            Needed(Kind::Quota, Rights::MANAGE),
-            Optional(Kind::Connection, Rights::CALL),
-            1,
-        ),
-        Op::ProcessMap => (
-            Needed(Kind::Process, Rights::MAP),
-            Needed(Kind::Memory, Rights::MAP),
-            0,
-        ),
+        Op::ProcessCreate => (Needed(Kind::Quota, Rights::MANAGE), Optional(Kind::Connection, Rights::CALL), 1),
+        Op::ProcessMap => (Needed(Kind::Process, Rights::MAP), Needed(Kind::Memory, Rights::MAP), 0),
         Op::ProcessUnmap | Op::ProcessProtect => (Needed(Kind::Process, Rights::MAP), Absent, 0),
-        Op::ProcessGrant => (
-            Needed(Kind::Process, Rights::MANAGE),
-            Any(Rights::TRANSFER),
-            0,
-        ),
+        Op::ProcessGrant => (Needed(Kind::Process, Rights::MANAGE), Any(Rights::TRANSFER), 0),
         Op::ProcessKill | Op::ProcessMove => (Needed(Kind::Process, Rights::MANAGE), Absent, 0),
         Op::ProcessInfo => (Needed(Kind::Process, Rights::INSPECT), Absent, 0),
-        Op::ProcessThread => (
-            Needed(Kind::Process, Rights::INSPECT.union(Rights::MANAGE)),
-            Absent,
-            1,
-        ),
+        Op::ProcessThread => (Needed(Kind::Process, Rights::INSPECT.union(Rights::MANAGE)), Absent, 1),
         Op::ProcessRead => (Needed(Kind::Process, Rights::READ), Absent, 0),
         Op::ProcessWrite => (Needed(Kind::Process, Rights::WRITE), Absent, 0),
         Op::ThreadCreate => (Needed(Kind::Process, Rights::MANAGE), Absent, 1),
@@ -73,35 +57,17 @@ pub const fn of(operation: Operation) -> Signature {
         Op::EndpointInfo => (Needed(Kind::Endpoint, Rights::INSPECT), Absent, 0),
         Op::CallCreate => (Needed(Kind::Endpoint, Rights::RECEIVE), Absent, 1),
         Op::NotificationSignal => (Needed(Kind::Notification, Rights::SIGNAL), Absent, 0),
-        Op::NotificationWait | Op::NotificationPoll => {
-            (Needed(Kind::Notification, Rights::WAIT), Absent, 0)
-        }
-        Op::NotificationBind => (
-            Needed(Kind::Notification, Rights::WAIT),
-            Needed(Kind::Endpoint, Rights::RECEIVE),
-            0,
-        ),
+        Op::NotificationWait | Op::NotificationPoll => (Needed(Kind::Notification, Rights::WAIT), Absent, 0),
+        Op::NotificationBind => (Needed(Kind::Notification, Rights::WAIT), Needed(Kind::Endpoint, Rights::RECEIVE), 0),
         Op::MemoryResize => (Needed(Kind::Memory, Rights::MANAGE), Absent, 0),
         Op::MemoryInfo => (Needed(Kind::Memory, Rights::INSPECT), Absent, 0),
         Op::CapsuleMemory => (Needed(Kind::Capsule, Rights::READ), Absent, 1),
-        Op::CapsuleKeep => (
-            Needed(Kind::Capsule, Rights::WRITE),
-            Any(Rights::TRANSFER.union(Rights::DUPLICATE)),
-            0,
-        ),
+        Op::CapsuleKeep => (Needed(Kind::Capsule, Rights::WRITE), Any(Rights::TRANSFER.union(Rights::DUPLICATE)), 0),
         Op::CapsuleTake => (Needed(Kind::Capsule, Rights::READ), Absent, 1),
         Op::CapsuleClear => (Needed(Kind::Capsule, Rights::WRITE), Absent, 0),
-        Op::InterruptBind => (
-            Needed(Kind::Interrupt, Rights::MANAGE),
-            Needed(Kind::Notification, Rights::SIGNAL),
-            0,
-        ),
+        Op::InterruptBind => (Needed(Kind::Interrupt, Rights::MANAGE), Needed(Kind::Notification, Rights::SIGNAL), 0),
         Op::InterruptAcknowledge => (Needed(Kind::Interrupt, Rights::SIGNAL), Absent, 0),
-        Op::IoSpaceMap => (
-            Needed(Kind::IoSpace, Rights::MAP),
-            Needed(Kind::Memory, Rights::MAP),
-            0,
-        ),
+        Op::IoSpaceMap => (Needed(Kind::IoSpace, Rights::MAP), Needed(Kind::Memory, Rights::MAP), 0),
         Op::IoSpaceUnmap => (Needed(Kind::IoSpace, Rights::MAP), Absent, 0),
         Op::IoSpaceRelease => (Needed(Kind::IoSpace, Rights::REVOKE), Absent, 0),
         Op::IoPortsEnable => (Needed(Kind::IoPorts, Rights::MAP), Absent, 0),
@@ -113,14 +79,8 @@ pub const fn of(operation: Operation) -> Signature {
         }
         Op::HardwareLog => (Needed(Kind::Hardware, Rights::MANAGE), Absent, 0),
         Op::HardwareCpu => (Needed(Kind::Hardware, Rights::INSPECT), Absent, 0),
-        Op::HardwareIdle => (
-            Needed(Kind::Hardware, Rights::INSPECT),
-            Needed(Kind::Notification, Rights::SIGNAL),
-            0,
-        ),
-        Op::EndpointCreate | Op::NotificationCreate | Op::MemoryCreate | Op::CapsuleCreate => {
-            (Absent, Absent, 1)
-        }
+        Op::HardwareIdle => (Needed(Kind::Hardware, Rights::INSPECT), Needed(Kind::Notification, Rights::SIGNAL), 0),
+        Op::EndpointCreate | Op::NotificationCreate | Op::MemoryCreate | Op::CapsuleCreate => (Absent, Absent, 1),
         _ => (Absent, Absent, 0),
     };
     Signature { a, b, results }

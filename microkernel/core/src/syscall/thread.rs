@@ -59,11 +59,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// A thread of a process that is alive and lives here, not yet started. The process keeps it.
-    pub fn make_thread(
-        &self,
-        process_name: Name<Process>,
-        start: &ThreadStart,
-    ) -> Result<Name<Thread>, Outcome> {
+    pub fn make_thread(&self, process_name: Name<Process>, start: &ThreadStart) -> Result<Name<Thread>, Outcome> {
         let process = self.at(process_name);
         if start.entry >= USER_END || start.stack > USER_END || start.fs_base >= USER_END {
             return Err(Outcome::BadAddress);
@@ -204,13 +200,8 @@ impl<M: Machine> Kernel<M> {
     /// A thread whose registers stand still.
     fn still_thread(&self, operands: &Operands<'_>) -> Result<&Thread, Stop> {
         let thread = self.living_thread(operands)?;
-        let is_still = matches!(
-            thread.state(),
-            ThreadState::Created | ThreadState::Faulted | ThreadState::Suspended
-        );
-        is_still
-            .then_some(thread)
-            .ok_or(Outcome::InvalidState.into())
+        let is_still = matches!(thread.state(), ThreadState::Created | ThreadState::Faulted | ThreadState::Suspended);
+        is_still.then_some(thread).ok_or(Outcome::InvalidState.into())
     }
 
     /// `thread_registers(thread)`. Checks, in order: the thread (`READ`); it stands still.
@@ -259,11 +250,7 @@ impl<M: Machine> Kernel<M> {
         let machine = self.machine();
         let since = machine.ticks().wrapping_sub(thread.since.get());
         operands.set_result(thread.state() as u64 | u64::from(thread.priority.get()) << 8);
-        operands.set_second_result(
-            machine
-                .now()
-                .saturating_sub(machine.ticks_to_nanoseconds(since)),
-        );
+        operands.set_second_result(machine.now().saturating_sub(machine.ticks_to_nanoseconds(since)));
         operands.set_words(&[
             machine.ticks_to_nanoseconds(thread.ticks.get()),
             self.public_number(thread.waits_on.get()),

@@ -44,31 +44,13 @@ impl World {
     /// The same, paid for by another quota.
     pub fn make_process_under(&mut self, quota: Handle, place: Place, faults: Handle) -> Client {
         let init = Self::INIT;
-        let process = self
-            .must(
-                init,
-                Request::new(Operation::ProcessCreate)
-                    .a(quota)
-                    .b(faults)
-                    .words(&[63]),
-            )
-            .result();
+        let process = self.must(init, Request::new(Operation::ProcessCreate).a(quota).b(faults).words(&[63])).result();
         if place.cpu != 0 {
-            self.must(
-                init,
-                Request::new(Operation::ProcessMove)
-                    .a(process)
-                    .words(&[place.cpu]),
-            );
+            self.must(init, Request::new(Operation::ProcessMove).a(process).words(&[place.cpu]));
         }
         let own_process = self.grant(process, process, Rights::all());
         let (actor, thread) = self.make_thread(process, PAGES, place.priority);
-        Client {
-            actor,
-            process,
-            thread,
-            own_process,
-        }
+        Client { actor, process, thread, own_process }
     }
 
     pub fn make_thread(&mut self, process: Handle, pages: u64, priority: u64) -> (Actor, Handle) {
@@ -76,15 +58,7 @@ impl World {
         let thread = self
             .must(
                 Self::INIT,
-                Request::new(Operation::ThreadCreate).a(process).words(&[
-                    entry,
-                    0x2000_0000,
-                    0,
-                    0,
-                    pages,
-                    priority,
-                    0,
-                ]),
+                Request::new(Operation::ThreadCreate).a(process).words(&[entry, 0x2000_0000, 0, 0, pages, priority, 0]),
             )
             .result();
         self.must(Self::INIT, Request::new(Operation::ThreadStart).a(thread));
@@ -95,19 +69,14 @@ impl World {
     pub fn grant(&mut self, process: Handle, handle: Handle, rights: Rights) -> Handle {
         self.must(
             Self::INIT,
-            Request::new(Operation::ProcessGrant)
-                .a(process)
-                .b(handle)
-                .words(&[u64::from(rights.bits())]),
+            Request::new(Operation::ProcessGrant).a(process).b(handle).words(&[u64::from(rights.bits())]),
         )
         .result()
     }
 
     /// An endpoint and a process for it.
     pub fn make_server(&mut self, place: Place) -> Server {
-        let endpoint = self
-            .must(Self::INIT, Request::new(Operation::EndpointCreate))
-            .result();
+        let endpoint = self.must(Self::INIT, Request::new(Operation::EndpointCreate)).result();
         let process = self.make_process(place, Handle::NONE);
         let own_endpoint = self.grant(process.process, endpoint, Rights::RECEIVE);
         Server {
@@ -122,12 +91,7 @@ impl World {
 
     /// A Connection to an endpoint of init's: init's keeper and client handles.
     pub fn mint(&mut self, endpoint: Handle, badge: u64) -> (Handle, Handle) {
-        let reply = self.must(
-            Self::INIT,
-            Request::new(Operation::EndpointMint)
-                .a(endpoint)
-                .words(&[badge]),
-        );
+        let reply = self.must(Self::INIT, Request::new(Operation::EndpointMint).a(endpoint).words(&[badge]));
         (reply.result(), reply.second())
     }
 

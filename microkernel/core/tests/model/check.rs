@@ -9,21 +9,13 @@ use super::world::World;
 impl World {
     /// Frames that are free or charged to somebody: never more or fewer than at boot.
     pub fn frames_in_all(&self) -> u64 {
-        let stocks: u64 = self
-            .kernels
-            .iter()
-            .map(kernel_core::Kernel::audit_stock)
-            .sum();
+        let stocks: u64 = self.kernels.iter().map(kernel_core::Kernel::audit_stock).sum();
         self.kernels[0].audit_free_frames() + stocks + self.kernels[0].audit_frames_charged()
     }
 
     /// Frames, run queues and timers.
     pub fn check_queues(&self) {
-        assert_eq!(
-            self.frames_in_all(),
-            self.frames_at_boot,
-            "frames were lost or came from nowhere"
-        );
+        assert_eq!(self.frames_in_all(), self.frames_at_boot, "frames were lost or came from nowhere");
         for kernel in &self.kernels {
             if let Err(violation) = kernel.audit_queues() {
                 panic!("CPU {}: {violation}", kernel.cpu());

@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use kernel_core::machine::{
-    CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess,
-    PortRange, WORDS_PER_FRAME,
+    CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess, PortRange,
+    WORDS_PER_FRAME,
 };
 
 const PAGE: usize = 4096;
@@ -51,10 +51,7 @@ thread_local! {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        let empty = Ram {
-            base: std::ptr::null_mut(),
-            layout: Layout::new::<()>(),
-        };
+        let empty = Ram { base: std::ptr::null_mut(), layout: Layout::new::<()>() };
         USED.set(Some(std::mem::replace(&mut self.ram, empty)));
     }
 }
@@ -113,10 +110,7 @@ pub struct ModelMachine {
 impl Machine for ModelMachine {
     fn object<T: zerocopy::FromBytes>(&self, at: Location) -> &T {
         let bytes = size_of::<T>();
-        assert!(
-            at.address() % PAGE as u64 + bytes as u64 <= PAGE as u64,
-            "an object leaves its frame"
-        );
+        assert!(at.address() % PAGE as u64 + bytes as u64 <= PAGE as u64, "an object leaves its frame");
         let pointer = self.bus.ram.at(at.address(), bytes);
         // SAFETY:
         // 1. Inside RAM and aligned to 64 bytes, which no object exceeds.
@@ -133,12 +127,7 @@ impl Machine for ModelMachine {
     }
 
     fn copy(&self, from: Frame, to: Frame, bytes: usize) {
-        for (source, target) in self
-            .words(from)
-            .iter()
-            .zip(self.words(to))
-            .take(bytes.div_ceil(8))
-        {
+        for (source, target) in self.words(from).iter().zip(self.words(to)).take(bytes.div_ceil(8)) {
             target.set(source.get());
         }
     }
@@ -206,11 +195,7 @@ impl Machine for ModelMachine {
     }
 
     fn route_line(&self, line: InterruptLine, _vector: u8, _cpu: usize) -> Result<(), NoSuchLine> {
-        if line.gsi < 24 {
-            Ok(())
-        } else {
-            Err(NoSuchLine)
-        }
+        if line.gsi < 24 { Ok(()) } else { Err(NoSuchLine) }
     }
 
     fn mask_line(&self, gsi: u32) {
@@ -222,10 +207,7 @@ impl Machine for ModelMachine {
     }
 
     fn message(&self, vector: u8, cpu: usize) -> InterruptMessage {
-        InterruptMessage {
-            address: 0xfee0_0000 | (cpu as u64) << 12,
-            data: u64::from(vector),
-        }
+        InterruptMessage { address: 0xfee0_0000 | (cpu as u64) << 12, data: u64::from(vector) }
     }
 
     fn set_ports(&self, ranges: &[PortRange]) {

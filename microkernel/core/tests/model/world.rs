@@ -13,14 +13,8 @@ use super::machine::{Bus, ModelMachine};
 const FRAMES: u64 = 2560;
 const BOOT_INFO: Frame = Frame::new(1);
 const TIME_PAGE: Frame = Frame::new(2);
-const IMAGE: FrameRange = FrameRange {
-    first: Frame::new(4),
-    count: 2,
-};
-const USABLE: FrameRange = FrameRange {
-    first: Frame::new(16),
-    count: FRAMES - 16,
-};
+const IMAGE: FrameRange = FrameRange { first: Frame::new(4), count: 2 };
+const USABLE: FrameRange = FrameRange { first: Frame::new(16), count: FRAMES - 16 };
 
 /// A system call, as registers.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +81,7 @@ impl Request {
         Self { filling, ..self }
     }
     pub fn message(self, length: usize, handles: usize) -> Self {
-        Self {
-            length,
-            handles,
-            ..self
-        }
+        Self { length, handles, ..self }
     }
 }
 
@@ -220,12 +210,7 @@ fn build_image(bus: &Bus) {
     for value in [entry.kind, entry.crc, entry.name_offset, entry.name_length] {
         directory.extend(value.to_le_bytes());
     }
-    for value in [
-        entry.offset,
-        entry.length,
-        entry.address,
-        entry.memory_length,
-    ] {
+    for value in [entry.offset, entry.length, entry.address, entry.memory_length] {
         directory.extend(value.to_le_bytes());
     }
     for value in [entry.flags, entry.reserved] {
@@ -257,10 +242,7 @@ impl World {
         let shared_reference: &'static Shared = unsafe { &*shared };
         let kernels: Vec<_> = (0..cpus)
             .map(|cpu| {
-                let machine = ModelMachine {
-                    bus: bus.clone(),
-                    cpu,
-                };
+                let machine = ModelMachine { bus: bus.clone(), cpu };
                 let kernel = Kernel::new(machine, cpu, shared_reference);
                 kernel.set_fast_path(fast);
                 kernel
@@ -268,10 +250,7 @@ impl World {
             .collect();
         let facts = BootFacts {
             usable: &[USABLE],
-            protected: &[FrameRange {
-                first: Frame::new(0),
-                count: FRAMES,
-            }],
+            protected: &[FrameRange { first: Frame::new(0), count: FRAMES }],
             cpu_count: cpus,
             image: IMAGE,
             image_bytes: 8192,
@@ -309,11 +288,7 @@ impl World {
     pub fn new_actor(&mut self) -> (Actor, u64) {
         let number = self.roles.len().max(1);
         while self.roles.len() <= number {
-            self.roles.push(Role {
-                context: std::ptr::null(),
-                play: Play::Resting,
-                answer: None,
-            });
+            self.roles.push(Role { context: std::ptr::null(), play: Play::Resting, answer: None });
         }
         (Actor(number), ENTRY + number as u64 * ENTRY_STEP)
     }
@@ -337,11 +312,7 @@ impl World {
             _ => {
                 let role = ((context.rip.get() - ENTRY) / ENTRY_STEP) as usize;
                 while self.roles.len() <= role {
-                    self.roles.push(Role {
-                        context: std::ptr::null(),
-                        play: Play::Resting,
-                        answer: None,
-                    });
+                    self.roles.push(Role { context: std::ptr::null(), play: Play::Resting, answer: None });
                 }
                 for other in &mut self.roles {
                     if other.context == pointer {
@@ -380,10 +351,7 @@ impl World {
     }
 
     pub fn is_resting(&self, actor: Actor) -> bool {
-        matches!(
-            self.roles[actor.0].play,
-            Play::Resting | Play::Nudged | Play::Yielding
-        )
+        matches!(self.roles[actor.0].play, Play::Resting | Play::Nudged | Play::Yielding)
     }
 
     /// Takes what an actor's last call came to.
@@ -484,14 +452,9 @@ impl World {
         };
         // SAFETY: it is the context that this CPU runs.
         let context = unsafe { &*self.roles[role].context };
-        let info = abi::MessageInfo::new(request.operation as u8, request.length)
-            .with_handles(request.handles);
-        context
-            .info
-            .set(u64::from(info.0) | u64::from(request.c.0) << 32);
-        context
-            .handles
-            .set(u64::from(request.a.0) | u64::from(request.b.0) << 32);
+        let info = abi::MessageInfo::new(request.operation as u8, request.length).with_handles(request.handles);
+        context.info.set(u64::from(info.0) | u64::from(request.c.0) << 32);
+        context.handles.set(u64::from(request.a.0) | u64::from(request.b.0) << 32);
         context.argument.set(request.argument);
         for (place, word) in context.words.iter().zip(request.words) {
             place.set(word);
@@ -500,9 +463,7 @@ impl World {
         if let Some([page, _]) = self.kernels[cpu].audit_pages() {
             let page = self.bus.words(Frame::new(page));
             if request.length > 64 {
-                page[..request.length.min(4096).div_ceil(8)]
-                    .iter()
-                    .for_each(|word| word.set(request.filling));
+                page[..request.length.min(4096).div_ceil(8)].iter().for_each(|word| word.set(request.filling));
             }
             if request.handles > 0 {
                 for (index, transfer) in request.transfers.iter().enumerate() {
@@ -519,9 +480,7 @@ impl World {
     }
 
     fn cpu_of(&self, actor: Actor) -> usize {
-        (0..self.kernels.len())
-            .find(|&cpu| self.role_on(cpu) == Some(actor.0))
-            .expect("the actor runs")
+        (0..self.kernels.len()).find(|&cpu| self.role_on(cpu) == Some(actor.0)).expect("the actor runs")
     }
 
     /// The entry that the page tables of the actor, which runs, have for an address.
@@ -542,12 +501,7 @@ impl World {
     }
 
     /// The actor, which runs, touches an address; true if the page is there afterwards.
-    pub fn touch(
-        &mut self,
-        actor: Actor,
-        address: u64,
-        access: kernel_core::machine::Access,
-    ) -> bool {
+    pub fn touch(&mut self, actor: Actor, address: u64, access: kernel_core::machine::Access) -> bool {
         if self.translate(actor, address).is_none() {
             let cpu = self.cpu_of(actor);
             let state = state_of(self.kernels[cpu].page_fault(address, access, 0));
@@ -564,11 +518,8 @@ impl World {
 
     /// Raises a fault in the actor's thread, which must be running.
     pub fn fault(&mut self, actor: Actor, address: u64) {
-        let cpu = (0..self.kernels.len())
-            .find(|&cpu| self.role_on(cpu) == Some(actor.0))
-            .expect("the actor runs");
-        let state =
-            state_of(self.kernels[cpu].page_fault(address, kernel_core::machine::Access::Write, 6));
+        let cpu = (0..self.kernels.len()).find(|&cpu| self.role_on(cpu) == Some(actor.0)).expect("the actor runs");
+        let state = state_of(self.kernels[cpu].page_fault(address, kernel_core::machine::Access::Write, 6));
         self.enter(cpu, state);
         self.check();
     }
@@ -618,10 +569,8 @@ impl World {
     /// If a thread with orders is ready behind one that rests, the resting one yields.
     pub fn yield_for_others(&mut self) -> bool {
         // A thread that has orders, or an answer to see, may be ready behind those that rest. A full round of yielding brings it up.
-        let is_worth_it = self
-            .roles
-            .iter()
-            .any(|role| matches!(role.play, Play::Ordered(_) | Play::Waiting | Play::Yielding));
+        let is_worth_it =
+            self.roles.iter().any(|role| matches!(role.play, Play::Ordered(_) | Play::Waiting | Play::Yielding));
         if !is_worth_it || self.nudges > 2 * self.roles.len() {
             return false;
         }
@@ -649,10 +598,7 @@ impl World {
         let deadline = self.bus.now.get() + PARKED;
         self.order(
             Self::INIT,
-            Request::new(Operation::NotificationWait)
-                .a(notification)
-                .argument(deadline)
-                .words(&[1]),
+            Request::new(Operation::NotificationWait).a(notification).argument(deadline).words(&[1]),
         );
         while !self.waits(Self::INIT) {
             assert!(self.step());
