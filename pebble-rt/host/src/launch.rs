@@ -1,11 +1,12 @@
 //! Runs one program of the machine's process table with an engine of its own.
 
-use crate::{profile, repl};
+use crate::{environment, profile, repl};
 use pebble::system::{Ending, HostSystem, Machine};
 use pebble_rt::engine::{Limits, ProgramError, Step, Vm};
 use pebble_rt::modules::LIBRARY;
 use pebble_rt::syntax::SourceMap;
 use pebble_rt::system::Data;
+use pebble_rt::tools::check::check;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
@@ -186,7 +187,8 @@ fn ending_of(machine: &Machine, pid: i64, error: &ProgramError) -> Ending {
             let mut text = error.to_string();
             if SETTINGS.get().is_some_and(|settings| settings.shows_trace) {
                 let source = machine.sandbox().read(&error.label).unwrap_or_default();
-                text += &details(error, &String::from_utf8_lossy(&source));
+                let source = String::from_utf8_lossy(&source);
+                text += &details(error, &source, likely_name(error, &source).as_deref());
             }
             failed(text)
         }
@@ -195,7 +197,7 @@ fn ending_of(machine: &Machine, pid: i64, error: &ProgramError) -> Ending {
 
 /// What a person may want to know beyond an error's line: the line itself with a mark, what was probably meant, and the calls that
 /// led there. `source` is the text of the file that the error names.
-pub fn details(error: &ProgramError, source: &str) -> String {
+pub fn details(error: &ProgramError, source: &str, suggestion: Option<&str>) -> String {
     let mut text = String::new();
     if error.excerpt.is_none()
         && let Some(line) = SourceMap::new(source)
@@ -210,7 +212,7 @@ pub fn details(error: &ProgramError, source: &str) -> String {
             "^".repeat(width)
         );
     }
-    if let Some(name) = &error.suggestion {
+    if let Some(name) = error.suggestion.as_deref().or(suggestion) {
         let _ = write!(text, "\n  did you mean '{name}'?");
     }
     if error.trace.len() > 1 {
@@ -225,6 +227,24 @@ pub fn details(error: &ProgramError, source: &str) -> String {
         }
     }
     text
+}
+
+/// The name that an unknown one in a program was probably meant to be: what the checker says of it.
+fn likely_name(error: &ProgramError, source: &str) -> Option<String> {
+    let message = format!("unknown name '{}'", unknown_name(&error.detail)?);
+    let findings = check(source, &environment::standard());
+    findings
+        .into_iter()
+        .find(|finding| finding.message == message)?
+        .suggestion
+}
+
+/// The name that an error says is unknown.
+pub fn unknown_name(detail: &str) -> Option<&str> {
+    let prefixes = ["unknown variable '", "unknown builtin '"];
+    prefixes
+        .iter()
+        .find_map(|prefix| detail.strip_prefix(prefix)?.strip_suffix('\''))
 }
 
 /// Where the mark under a line begins and how wide it is, in characters: under the name that the error quotes if it stands in the

@@ -68,6 +68,7 @@ fn an_uncaught_error_is_one_line_unless_more_is_asked_for() {
         text.contains("  |     return a + cuonter\n  |                ^^^^^^^\n"),
         "{text}"
     );
+    assert!(text.contains("did you mean 'counter'?"), "{text}");
     assert!(
         text.contains("a.peb:4 in top level\n    a.peb:3 in f"),
         "{text}"
@@ -134,13 +135,13 @@ fn tests_are_found_and_counted() {
 fn the_prompt_keeps_what_is_defined_and_shows_values() {
     let root = folder(&[("m.peb", "value = 42\n")]);
     let input = "x = [1, \"a\"]\nx\ndef double(a):\n    return a * 2\n\ndouble(21)\nprint \"hi\"\n\
-                 import m\nm.value\nappend(x, None)\n1 / 0\nundefinde\nx[0]\nexit\nprint \"not reached\"\n";
+                 import m\nm.value\nappend(x, None)\n1 / 0\nzzzzzz\nx[0]\nexit\nprint \"not reached\"\n";
     let output = run(&root, &["repl"], input);
     let text = out(&output).replace("pebble> ", "").replace("....... ", "");
     assert_eq!(text, "[1, \"a\"]\n42\nhi\n42\n[1, \"a\", None]\n1\n");
     assert_eq!(
         err(&output),
-        "line 1: division by zero\nline 1: unknown variable 'undefinde'\n"
+        "line 1: division by zero\nline 1: unknown variable 'zzzzzz'\n"
     );
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(run(&root, &["repl"], "exit(3)\n").status.code(), Some(3));

@@ -4,7 +4,7 @@ mod completion;
 mod input;
 
 use crate::arguments::Arguments;
-use crate::{complain, launch};
+use crate::{complain, environment, launch};
 use completion::Names;
 use input::{Asked, Source};
 use pebble::system::{Ending, Machine, MachineOptions, run_session};
@@ -12,6 +12,7 @@ use pebble_rt::engine::{ProgramError, Vm};
 use pebble_rt::syntax::ast::{ExprKind, StmtKind};
 use pebble_rt::syntax::parse_interactive;
 use pebble_rt::system::{Grants, Stream};
+use pebble_rt::tools::suggest;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,11 +62,9 @@ pub fn session(machine: &Arc<Machine>, pid: i64, vm: &mut Vm) -> Ending {
                 };
             }
             Err(error) => {
-                let text = format!(
-                    "{}{}\n",
-                    shown(&error),
-                    launch::details(&error, text_of(&error, &input))
-                );
+                let meant = likely_name(vm, &error);
+                let details = launch::details(&error, text_of(&error, &input), meant.as_deref());
+                let text = format!("{}{details}\n", shown(&error));
                 // Where nobody reads errors, nobody misses this one.
                 let _ = vm.system().write(Stream::Error, &text);
             }
@@ -88,6 +87,18 @@ fn text_of<'input>(error: &ProgramError, input: &'input str) -> &'input str {
     } else {
         ""
     }
+}
+
+/// The name that an unknown one was probably meant to be.
+fn likely_name(vm: &Vm, error: &ProgramError) -> Option<String> {
+    let name = launch::unknown_name(&error.detail)?;
+    let globals = vm.global_names();
+    let environment = environment::standard();
+    let candidates = globals
+        .iter()
+        .map(String::as_str)
+        .chain(environment.names());
+    suggest(name, candidates).map(str::to_owned)
 }
 
 /// Runs one input. A status is what `exit` asked for.
