@@ -50,7 +50,10 @@ impl Session {
     /// Takes the terminal's Connection, if there is one.
     pub fn new(boot: &mut Boot, calls: Calls) -> Self {
         let terminal = boot.optional_handle::<libipc::object::Connection>("terminal").map(terminal::Client::adopt);
-        let wants_shell = terminal.is_some() && !boot.arguments().iter().any(|argument| argument == "no-shell");
+        // In the other modes a program of init's has the terminal.
+        let is_normal = boot.variable("mode").is_none_or(|mode| mode == "normal");
+        let terminal = terminal.filter(|_| is_normal);
+        let wants_shell = terminal.is_some();
         Self {
             terminal,
             calls,
