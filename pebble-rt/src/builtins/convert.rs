@@ -23,7 +23,7 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("bool", 0, 1, bool_builtin).takes_iterators(),
     NativeFunction::new("keys", 1, 1, keys),
     NativeFunction::new("argv", 1, 1, argv),
-    NativeFunction::new("input", 0, 1, input),
+    NativeFunction::new("input", 1, 1, input),
     NativeFunction::new("repr", 1, 1, quoted).takes_iterators(),
     NativeFunction::new("#text", 1, 1, str_builtin).takes_iterators(),
     NativeFunction::new("#quoted", 1, 1, quoted).takes_iterators(),
@@ -227,9 +227,8 @@ fn argv(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 
 fn input(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let prompt = match args.first() {
-        None => String::new(),
         Some(Value::Str(prompt)) => String::from(prompt.as_str()),
-        Some(_) => return Err(NativeError::type_error("input() expects a string prompt")),
+        _ => return Err(NativeError::type_error("input() expects a string prompt")),
     };
     match cx.start_input(&prompt) {
         Started::Ready(answer) => line_of_input(cx, args, answer),

@@ -11,6 +11,7 @@ mod methods;
 mod places;
 mod program;
 mod states;
+mod surroundings;
 mod thread;
 mod threads;
 mod uncommon;

@@ -19,6 +19,7 @@ use crate::value::{Raised, Value};
 
 use super::Core;
 use super::core::MAIN;
+use super::surroundings::bind_system;
 use super::thread::{Frame, FrameKind, Thread};
 use super::threads::Scheduler;
 
@@ -116,10 +117,11 @@ impl Vm {
             suggestion: None,
             trace: Vec::new(),
         };
-        let tree = syntax::parse(source).map_err(|error| {
+        let mut tree = syntax::parse(source).map_err(|error| {
             let excerpt = error.excerpt.map(|excerpt| (excerpt.text, excerpt.column));
             syntax_error(error.line, error.message, excerpt)
         })?;
+        bind_system(source, &mut tree);
         let unit = {
             let core = &self.core;
             let is_known = |name: &str| {
