@@ -1,5 +1,9 @@
 //! The host command `pebble`: run, check, format and test Pebble programs, and serve editors.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::result_large_err,
+    reason = "an error ends a program, so its size costs nothing"
+)]
 
 mod arguments;
 mod check;
