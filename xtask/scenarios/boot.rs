@@ -14,24 +14,8 @@ use xtask::workspace::target;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "boot: one processor reaches the prompt and agentd answers",
-        run: || reaches_prompt(1),
-    },
-    Scenario {
-        name: "boot: two processors reach the prompt and agentd answers",
-        run: || reaches_prompt(2),
-    },
-    Scenario {
-        name: "boot: four processors reach the prompt and agentd answers",
-        run: || reaches_prompt(4),
-    },
-    Scenario {
         name: "boot: without a network card the prompt comes all the same",
         run: without_network,
-    },
-    Scenario {
-        name: "boot: at most 32 MiB of memory are in use at the prompt",
-        run: memory_in_use,
     },
     Scenario {
         name: "boot: too little memory is said, with how much is needed",
@@ -48,6 +32,26 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "boot: a damaged file in the boot image costs only that file",
         run: damaged_file,
+    },
+];
+
+/// Those that need agentd.
+pub const OF_AGENTD: &[Scenario] = &[
+    Scenario {
+        name: "boot: one processor reaches the prompt and agentd answers",
+        run: || reaches_prompt(1),
+    },
+    Scenario {
+        name: "boot: two processors reach the prompt and agentd answers",
+        run: || reaches_prompt(2),
+    },
+    Scenario {
+        name: "boot: four processors reach the prompt and agentd answers",
+        run: || reaches_prompt(4),
+    },
+    Scenario {
+        name: "boot: at most 32 MiB of memory are in use at the prompt",
+        run: memory_in_use,
     },
     Scenario {
         name: "boot: two guests run side by side with ports and tokens of their own",

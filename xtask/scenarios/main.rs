@@ -7,6 +7,7 @@
 
 mod agent;
 mod boot;
+mod console;
 mod errors;
 mod faults;
 mod figures;
@@ -31,10 +32,16 @@ struct Scenario {
     run: fn() -> Result<()>,
 }
 
-/// All scenarios, the quick ones first.
-fn all() -> impl Iterator<Item = &'static Scenario> {
+/// The scenarios that every run has, the quick ones first.
+fn proven() -> impl Iterator<Item = &'static Scenario> {
+    [boot::SCENARIOS, console::SCENARIOS].into_iter().flatten()
+}
+
+/// Scenarios that talk to agentd. They describe what it has to do and join the others one by one as it does; until then they run when
+/// asked for, with `--agentd` in front of the filter.
+fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
     let files = [
-        boot::SCENARIOS,
+        boot::OF_AGENTD,
         shell::SCENARIOS,
         agent::SCENARIOS,
         errors::SCENARIOS,
@@ -50,8 +57,11 @@ fn all() -> impl Iterator<Item = &'static Scenario> {
 }
 
 fn main() -> ExitCode {
-    let filter = std::env::args().nth(1).unwrap_or_default();
-    let chosen: Vec<&Scenario> = all()
+    let mut arguments = std::env::args().skip(1).peekable();
+    let with_agentd = arguments.next_if(|word| word == "--agentd").is_some();
+    let filter = arguments.next().unwrap_or_default();
+    let chosen: Vec<&Scenario> = proven()
+        .chain(of_agentd().filter(|_| with_agentd))
         .filter(|scenario| scenario.name.contains(&filter))
         .collect();
     println!("running {} scenarios", chosen.len());

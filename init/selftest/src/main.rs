@@ -52,7 +52,7 @@ fn fine<T, E: core::fmt::Debug>(what: &str, result: Result<T, E>) -> Result<T, S
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut console = Console::open(boot.service("terminal")?)?;
     let context = Context { services: protocols::services::Client::adopt(boot.service("services")?) };
-    let wanted = String::from(boot.variable("filter").unwrap_or_default());
+    let wanted = boot.arguments().first().cloned().unwrap_or_default();
     let (mut passed, mut failed) = (0, 0);
     let all = [handles::TESTS, notifications::TESTS, memory::TESTS, calls::TESTS, quotas::TESTS, services::TESTS];
     for test in all.into_iter().flatten().filter(|test| test.name.contains(&wanted)) {
