@@ -16,6 +16,7 @@
 //! | proc | `wait` | process id | record; waits |
 //! | proc | `poll` | process id | record, nothing while it lives |
 //! | proc | `kill` | process id, signal | record; NOENT |
+//! | proc | `catch_interrupts` | | nothing; from now on Ctrl-C is only an error in the program |
 //! | proc | `records`, `self` | | list of records; record |
 //! | clock | `now` | | milliseconds since 1970 |
 //! | clock | `sleep` | milliseconds | nothing; waits |
@@ -261,6 +262,7 @@ pub mod proc {
             "self" (0, 0) |cx, args| pass(cx, args, Family::Proc, "self");
             "setpgid" (2, 2) |cx, args| pass(cx, args, Family::Proc, "setpgid");
             "foreground" (1, 1) |cx, args| pass(cx, args, Family::Proc, "set_foreground");
+            "catch_interrupts" (0, 0) |cx, args| pass(cx, args, Family::Proc, "catch_interrupts");
         }
         constants {}
     }

@@ -99,6 +99,8 @@ pub struct Process {
     pub collected: Option<Output>,
     /// 0 while nobody asked it to end; else the signal.
     pub stop_signal: i64,
+    /// Whether Ctrl-C is only an error in the program, which may go on after it.
+    pub catches_interrupts: bool,
     interrupt: Option<InterruptHandle>,
     waker: Option<Sender<Event>>,
 }
@@ -227,6 +229,7 @@ impl Machine {
                 is_background,
                 collected: spec.collected,
                 stop_signal: 0,
+                catches_interrupts: false,
                 interrupt: None,
                 waker: None,
             },
@@ -355,7 +358,9 @@ impl Machine {
             "running",
         );
         if let Some(process) = table.processes.get_mut(&pid) {
-            process.stop_signal = signal;
+            if signal != 2 || !process.catches_interrupts {
+                process.stop_signal = signal;
+            }
             if let Some(handle) = &process.interrupt {
                 handle.interrupt();
             }

@@ -62,7 +62,17 @@ pub struct HostSystem {
     sender: Sender<Event>,
     timers: Vec<(Instant, Token)>,
     cancelled: Vec<Token>,
+    input_read: Option<InputRead>,
+    kept_input: Option<Answer>,
     last_token: u64,
+}
+
+/// A read of the program's input that has not come back yet.
+#[derive(Clone, Copy, Debug)]
+struct InputRead {
+    token: Token,
+    /// Nobody waits for it any more; the next read takes it over, so no line is lost.
+    is_abandoned: bool,
 }
 
 impl core::fmt::Debug for HostSystem {
@@ -93,6 +103,8 @@ impl HostSystem {
             sender,
             timers: Vec::new(),
             cancelled: Vec::new(),
+            input_read: None,
+            kept_input: None,
             last_token: 0,
         }
     }
@@ -145,6 +157,14 @@ impl HostSystem {
 
     fn accept(&mut self, event: Event, answers: &mut Vec<(Token, Answer)>) {
         if let Event::Answered(token, answer) = event {
+            if let Some(read) = self.input_read.take_if(|read| read.token == token) {
+                if read.is_abandoned {
+                    self.kept_input = Some(answer);
+                    return;
+                }
+                answers.push((token, answer));
+                return;
+            }
             match self
                 .cancelled
                 .iter()
@@ -199,6 +219,10 @@ impl System for HostSystem {
     }
 
     fn cancel(&mut self, token: Token) {
+        if let Some(read) = self.input_read.as_mut().filter(|read| read.token == token) {
+            read.is_abandoned = true;
+            return;
+        }
         let before = self.timers.len();
         self.timers.retain(|(_, timer)| *timer != token);
         if self.timers.len() == before {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pebble_rt::modules::errno;
 use pebble_rt::system::{Data, Request, Started, SystemError};
 
-use super::HostSystem;
+use super::{HostSystem, InputRead};
 
 /// How a request was handled.
 pub enum Done {
@@ -99,6 +99,13 @@ pub fn read_input(system: &mut HostSystem, prompt: &str) -> Started {
     }
     let _ = system.streams.output.flush();
     system.machine.leave_raw_mode(system.pid);
+    if let Some(answer) = system.kept_input.take() {
+        return Started::Ready(answer);
+    }
+    if let Some(read) = system.input_read.as_mut().filter(|read| read.is_abandoned) {
+        read.is_abandoned = false;
+        return Started::Pending(read.token);
+    }
     let input = system.streams.input.clone();
     let as_data = |line: Option<Vec<u8>>| {
         line.map_or(Data::None, |line| {
@@ -107,6 +114,15 @@ pub fn read_input(system: &mut HostSystem, prompt: &str) -> Started {
     };
     match input.try_line() {
         Some(line) => Started::Ready(Ok(as_data(line))),
-        None => system.on_thread(move || Ok(as_data(input.line()))),
+        None => {
+            let started = system.on_thread(move || Ok(as_data(input.line())));
+            if let (Started::Pending(token), None) = (&started, system.input_read) {
+                system.input_read = Some(InputRead {
+                    token: *token,
+                    is_abandoned: false,
+                });
+            }
+            started
+        }
     }
 }

@@ -33,6 +33,10 @@ pub fn handle(system: &mut HostSystem, request: &Request) -> Outcome {
             machine.bring_forward(integer(request, 0)?);
             now(Data::None)
         }
+        "catch_interrupts" => {
+            machine.with_process(system.pid, |process| process.catches_interrupts = true);
+            now(Data::None)
+        }
         "setpgid" => set_group(&machine, request),
         "foreground_job" => foreground_job(system, integer(request, 0)?),
         "background_job" => background_job(&machine, integer(request, 0)?),
