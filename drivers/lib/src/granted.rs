@@ -48,5 +48,11 @@ pub fn dma(io_space: &Handle<IoSpace>, length: usize) -> Result<MappedDma, SysEr
     let mapping = memory.map(0, length, Protection::ReadWrite)?;
     let base = mapping.leak();
     // SAFETY: as for registers; the memory is ordinary and page-aligned, and only accessed through the value made here.
-    Ok(unsafe { MappedDma::new(base.as_ptr().cast::<u8>().expose_provenance(), length, DmaAddr(device.0)) })
+    Ok(unsafe {
+        MappedDma::new(
+            base.as_ptr().cast::<u8>().expose_provenance(),
+            length,
+            DmaAddr(device.0),
+        )
+    })
 }

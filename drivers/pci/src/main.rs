@@ -30,15 +30,31 @@ const MAX_CONFIG_BYTES: u16 = 256;
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut endpoint = boot.endpoint("service")?;
     let host: HostConfig = boot.config()?;
-    let mut space = Space { windows: Vec::new() };
+    let mut space = Space {
+        windows: Vec::new(),
+    };
     for (index, window) in host.windows.iter().enumerate() {
         let registers = granted::registers(&boot.memory(&format!("config{index}"))?)?;
-        space.windows.push((window.first_bus, window.last_bus, registers));
+        space
+            .windows
+            .push((window.first_bus, window.last_bus, registers));
     }
-    let buses: Vec<(u8, u8)> = space.windows.iter().map(|(first, last, _)| (*first, *last)).collect();
-    let functions: Vec<Function> = buses.into_iter().flat_map(|(first, last)| enumerate(&mut space, first, last)).collect();
+    let buses: Vec<(u8, u8)> = space
+        .windows
+        .iter()
+        .map(|(first, last, _)| (*first, *last))
+        .collect();
+    let functions: Vec<Function> = buses
+        .into_iter()
+        .flat_map(|(first, last)| enumerate(&mut space, first, last))
+        .collect();
     libipc::info!("{} functions on the bus", functions.len());
-    let mut bus = Bus { space, functions, tables: BTreeMap::new(), overrides: host.overrides };
+    let mut bus = Bus {
+        space,
+        functions,
+        tables: BTreeMap::new(),
+        overrides: host.overrides,
+    };
 
     loop {
         match endpoint.receive(None) {
@@ -56,7 +72,10 @@ struct Space {
 
 impl Space {
     fn place(&self, address: Address, offset: u16) -> Option<(usize, Register<u32>)> {
-        let index = self.windows.iter().position(|(first, last, _)| (*first..=*last).contains(&address.bus))?;
+        let index = self
+            .windows
+            .iter()
+            .position(|(first, last, _)| (*first..=*last).contains(&address.bus))?;
         let base = address.window_offset(self.windows[index].0)?;
         Some((index, Register::at(base + usize::from(offset & 0xffc))))
     }
@@ -64,7 +83,10 @@ impl Space {
 
 impl ConfigSpace for Space {
     fn read(&self, address: Address, offset: u16) -> u32 {
-        self.place(address, offset).map_or(u32::MAX, |(index, register)| self.windows[index].2.read(register))
+        self.place(address, offset)
+            .map_or(u32::MAX, |(index, register)| {
+                self.windows[index].2.read(register)
+            })
     }
 
     fn write(&mut self, address: Address, offset: u16, value: u32) {
@@ -83,13 +105,24 @@ struct Bus {
 
 impl Bus {
     fn find(&self, address: protocol::Address) -> Result<Function, Error> {
-        let wanted = Address { bus: address.bus, device: address.device, function: address.function };
-        self.functions.iter().find(|function| function.address == wanted).cloned().ok_or(Error::NotFound)
+        let wanted = Address {
+            bus: address.bus,
+            device: address.device,
+            function: address.function,
+        };
+        self.functions
+            .iter()
+            .find(|function| function.address == wanted)
+            .cloned()
+            .ok_or(Error::NotFound)
     }
 
     fn describe(&self, function: &Function) -> protocol::Function {
         let line = function.line.map(|line| {
-            let found = self.overrides.iter().find(|(source, _)| *source == u32::from(line));
+            let found = self
+                .overrides
+                .iter()
+                .find(|(source, _)| *source == u32::from(line));
             found.map_or(u32::from(line), |(_, gsi)| *gsi)
         });
         protocol::Function {
@@ -103,7 +136,11 @@ impl Bus {
             subsystem: function.subsystem,
             class: function.class,
             bars: function.bars.iter().map(describe_bar).collect(),
-            msix: function.msix.map(|table| protocol::MsixTable { bar: table.bar, offset: table.offset, vectors: table.vectors }),
+            msix: function.msix.map(|table| protocol::MsixTable {
+                bar: table.bar,
+                offset: table.offset,
+                vectors: table.vectors,
+            }),
             has_msi: function.has_msi,
             line,
             virtio: function.virtio.iter().map(describe_region).collect(),
@@ -140,32 +177,55 @@ fn bytes_of(function: &Function) -> usize {
 fn pause(milliseconds: u32) {
     if let Ok(nothing) = Handle::<Notification>::create() {
         // Nobody signals it: this ends by its deadline.
-        let _ = nothing.wait(1, Deadline::after(Duration::from_millis(u64::from(milliseconds))));
+        let _ = nothing.wait(
+            1,
+            Deadline::after(Duration::from_millis(u64::from(milliseconds))),
+        );
     }
 }
 
 impl Pci for Bus {
     fn functions(&mut self, _caller: Caller, from: u32) -> Result<Vec<protocol::Function>, Error> {
         let mut bytes = 0;
-        let rest = self.functions.iter().skip(from as usize).take_while(|function| {
-            bytes += bytes_of(function);
-            bytes <= LIST_BYTES
-        });
+        let rest = self
+            .functions
+            .iter()
+            .skip(from as usize)
+            .take_while(|function| {
+                bytes += bytes_of(function);
+                bytes <= LIST_BYTES
+            });
         Ok(rest.map(|function| self.describe(function)).collect())
     }
 
-    fn enable(&mut self, _caller: Caller, address: protocol::Address, table: Handle<MemoryObject>) -> Result<(), Error> {
+    fn enable(
+        &mut self,
+        _caller: Caller,
+        address: protocol::Address,
+        table: Handle<MemoryObject>,
+    ) -> Result<(), Error> {
         let function = self.find(address)?;
-        change_command(&mut self.space, function.address, Command::MEMORY | Command::BUS_MASTER, Command::empty());
-        let Some(place) = function.msix else { return Ok(()) };
+        change_command(
+            &mut self.space,
+            function.address,
+            Command::MEMORY | Command::BUS_MASTER,
+            Command::empty(),
+        );
+        let Some(place) = function.msix else {
+            return Ok(());
+        };
         let within = place.offset as usize % 4096;
         let registers = granted::registers(&table).map_err(|error| {
-            libipc::warn!("the table of {:?} can't be mapped: {error}", function.address);
+            libipc::warn!(
+                "the table of {:?} can't be mapped: {error}",
+                function.address
+            );
             Error::BadVector
         })?;
         let bytes = usize::from(place.vectors) * msix::ENTRY_BYTES as usize;
         let mut registers = registers.part(within, bytes).ok_or(Error::BadVector)?;
-        msix::enable(&mut self.space, function.address, place, &mut registers).map_err(|_| Error::BadVector)?;
+        msix::enable(&mut self.space, function.address, place, &mut registers)
+            .map_err(|_| Error::BadVector)?;
         self.tables.insert(function.address, registers);
         Ok(())
     }
@@ -179,7 +239,10 @@ impl Pci for Bus {
         message_data: u32,
     ) -> Result<(), Error> {
         let function = self.find(address)?;
-        let message = Message { address: message_address, data: message_data };
+        let message = Message {
+            address: message_address,
+            data: message_data,
+        };
         let routed = match (function.msix, self.tables.get_mut(&function.address)) {
             (Some(table), Some(registers)) => msix::route(table, registers, vector, message),
             (None, _) if vector == 0 => msix::route_msi(&mut self.space, function.address, message),
@@ -192,17 +255,33 @@ impl Pci for Bus {
         let function = self.find(address)?;
         match reset::reset(&mut self.space, function.address, pause) {
             Ok(method) => {
-                libipc::info!("reset {:02x}:{:02x}.{} by {method:?}", address.bus, address.device, address.function);
+                libipc::info!(
+                    "reset {:02x}:{:02x}.{} by {method:?}",
+                    address.bus,
+                    address.device,
+                    address.function
+                );
                 Ok(())
             }
             Err(Stuck) => Err(Error::Stuck),
         }
     }
 
-    fn read_config(&mut self, _caller: Caller, address: protocol::Address, offset: u16, length: u16) -> Result<Vec<u8>, Error> {
+    fn read_config(
+        &mut self,
+        _caller: Caller,
+        address: protocol::Address,
+        offset: u16,
+        length: u16,
+    ) -> Result<Vec<u8>, Error> {
         let function = self.find(address)?;
         let length = length.min(MAX_CONFIG_BYTES);
-        let end = offset.checked_add(length).filter(|end| *end <= 4096).ok_or(Error::NotFound)?;
-        Ok((offset..end).map(|at| self.space.read_u8(function.address, at)).collect())
+        let end = offset
+            .checked_add(length)
+            .filter(|end| *end <= 4096)
+            .ok_or(Error::NotFound)?;
+        Ok((offset..end)
+            .map(|at| self.space.read_u8(function.address, at))
+            .collect())
     }
 }

@@ -49,11 +49,16 @@ impl DateTime {
         let of_era = year.rem_euclid(400);
         let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i64::from(self.day) - 1;
         let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-        ((days * 24 + i64::from(self.hour)) * 60 + i64::from(self.minute)) * 60 + i64::from(self.second)
+        ((days * 24 + i64::from(self.hour)) * 60 + i64::from(self.minute)) * 60
+            + i64::from(self.second)
     }
 
     fn is_possible(&self) -> bool {
-        (1..=12).contains(&self.month) && (1..=31).contains(&self.day) && self.hour < 24 && self.minute < 60 && self.second < 61
+        (1..=12).contains(&self.month)
+            && (1..=31).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second < 61
     }
 }
 
@@ -82,7 +87,13 @@ fn register(ports: &mut impl Ports, index: u8) -> u8 {
 }
 
 fn decode([second, minute, hour, day, month, year]: [u8; 6], format: u8) -> DateTime {
-    let number = |value: u8| if format & BINARY != 0 { value } else { (value >> 4).wrapping_mul(10).wrapping_add(value & 0x0f) };
+    let number = |value: u8| {
+        if format & BINARY != 0 {
+            value
+        } else {
+            (value >> 4).wrapping_mul(10).wrapping_add(value & 0x0f)
+        }
+    };
     let mut hours = number(hour & !AFTERNOON);
     if format & FULL_DAY == 0 {
         hours = hours % 12 + if hour & AFTERNOON != 0 { 12 } else { 0 };
@@ -130,14 +141,28 @@ mod tests {
 
     fn clock(raw: [u8; 6], format: u8) -> Clock {
         let mut registers = [0; 128];
-        for (index, value) in [SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR].into_iter().zip(raw) {
+        for (index, value) in [SECONDS, MINUTES, HOURS, DAY, MONTH, YEAR]
+            .into_iter()
+            .zip(raw)
+        {
             registers[usize::from(index)] = value;
         }
         registers[usize::from(STATUS_B)] = format;
-        Clock { registers, index: 0, busy: 3 }
+        Clock {
+            registers,
+            index: 0,
+            busy: 3,
+        }
     }
 
-    const NOON: DateTime = DateTime { year: 2026, month: 11, day: 22, hour: 12, minute: 34, second: 56 };
+    const NOON: DateTime = DateTime {
+        year: 2026,
+        month: 11,
+        day: 22,
+        hour: 12,
+        minute: 34,
+        second: 56,
+    };
 
     #[test]
     fn every_format_reads_the_same() {
@@ -149,7 +174,11 @@ mod tests {
         ] {
             assert_eq!(read(&mut clock(raw, format)), Some(NOON), "{format:#x}");
         }
-        assert_eq!(read(&mut clock([0, 0, 0x12, 1, 1, 0], 0)).map(|moment| moment.hour), Some(0), "midnight is twelve");
+        assert_eq!(
+            read(&mut clock([0, 0, 0x12, 1, 1, 0], 0)).map(|moment| moment.hour),
+            Some(0),
+            "midnight is twelve"
+        );
     }
 
     #[test]
@@ -163,7 +192,17 @@ mod tests {
 
     #[test]
     fn known_moments_have_their_seconds() {
-        let at = |year, month, day| DateTime { year, month, day, hour: 0, minute: 0, second: 0 }.to_unix();
+        let at = |year, month, day| {
+            DateTime {
+                year,
+                month,
+                day,
+                hour: 0,
+                minute: 0,
+                second: 0,
+            }
+            .to_unix()
+        };
         assert_eq!(at(1970, 1, 1), 0);
         assert_eq!(at(2000, 2, 29), 951_782_400);
         assert_eq!(at(2000, 3, 1), 951_868_800);

@@ -35,7 +35,9 @@ pub fn files(ports: &mut impl Ports) -> Vec<File> {
     }
     ports.write_u16(SELECTOR, DIRECTORY);
     let count = big_endian_32(&bytes(ports, 4)).min(MAX_FILES);
-    (0..count).map(|_| entry(&bytes(ports, 8 + NAME_BYTES))).collect()
+    (0..count)
+        .map(|_| entry(&bytes(ports, 8 + NAME_BYTES)))
+        .collect()
 }
 
 /// Up to `length` bytes of a file from `offset`.
@@ -51,7 +53,10 @@ pub fn read(ports: &mut impl Ports, file: &File, offset: u32, length: u32) -> Ve
 
 fn entry(raw: &[u8]) -> File {
     let name = &raw[8..];
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+    let end = name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(name.len());
     File {
         name: String::from_utf8_lossy(&name[..end]).into_owned(),
         size: big_endian_32(&raw[..4]),
@@ -66,7 +71,10 @@ fn bytes(ports: &mut impl Ports, count: usize) -> Vec<u8> {
 }
 
 fn big_endian_32(bytes: &[u8]) -> u32 {
-    bytes.iter().take(4).fold(0, |value, byte| value << 8 | u32::from(*byte))
+    bytes
+        .iter()
+        .take(4)
+        .fold(0, |value, byte| value << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]
@@ -82,7 +90,10 @@ mod tests {
 
     impl Ports for Device {
         fn read(&mut self, _port: Port) -> u8 {
-            let item = self.items.iter().find(|(selector, _)| *selector == self.selected);
+            let item = self
+                .items
+                .iter()
+                .find(|(selector, _)| *selector == self.selected);
             let byte = item.and_then(|(_, bytes)| bytes.get(self.at).copied());
             self.at += 1;
             byte.unwrap_or(0)
@@ -102,14 +113,24 @@ mod tests {
         let mut name = b"opt/org.pebbleos/x".to_vec();
         name.resize(NAME_BYTES, 0);
         directory.extend(name);
-        Device { items: vec![(SIGNATURE, b"QEMU".to_vec()), (DIRECTORY, directory), (0x20, b"hello".to_vec())], ..Device::default() }
+        Device {
+            items: vec![
+                (SIGNATURE, b"QEMU".to_vec()),
+                (DIRECTORY, directory),
+                (0x20, b"hello".to_vec()),
+            ],
+            ..Device::default()
+        }
     }
 
     #[test]
     fn a_file_is_found_and_read_from_any_place() {
         let mut device = device();
         let found = files(&mut device);
-        assert_eq!((found.len(), found[0].name.as_str(), found[0].size), (1, "opt/org.pebbleos/x", 5));
+        assert_eq!(
+            (found.len(), found[0].name.as_str(), found[0].size),
+            (1, "opt/org.pebbleos/x", 5)
+        );
         assert_eq!(read(&mut device, &found[0], 0, 100), b"hello");
         assert_eq!(read(&mut device, &found[0], 3, 100), b"lo");
         assert_eq!(read(&mut device, &found[0], 99, 100), b"");

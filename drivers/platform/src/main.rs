@@ -30,7 +30,11 @@ const RESET_CONTROL: (u16, u16) = (0xcf9, 1);
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut endpoint = boot.endpoint("service")?;
     let mut ports = |index: usize, (first, count): (u16, u16)| -> Result<RealPorts, StartError> {
-        Ok(granted::ports(boot.handle(&format!("ports{index}"))?, first, count)?)
+        Ok(granted::ports(
+            boot.handle(&format!("ports{index}"))?,
+            first,
+            count,
+        )?)
     };
     let mut board = Board {
         clock: ports(0, CLOCK)?,
@@ -59,8 +63,13 @@ struct Board {
 }
 
 fn check_may_end(caller: Caller) -> Result<(), Error> {
-    let is_allowed = Client::of(caller.badge).is_some_and(|client| client.grants.has(Grants::MACHINE));
-    if is_allowed { Ok(()) } else { Err(Error::NotPermitted) }
+    let is_allowed =
+        Client::of(caller.badge).is_some_and(|client| client.grants.has(Grants::MACHINE));
+    if is_allowed {
+        Ok(())
+    } else {
+        Err(Error::NotPermitted)
+    }
 }
 
 impl Platform for Board {
@@ -69,10 +78,24 @@ impl Platform for Board {
         Ok((moment.to_unix(), Instant::now().as_ns()))
     }
 
-    fn firmware_file(&mut self, _caller: Caller, name: String, offset: u32) -> Result<Vec<u8>, Error> {
+    fn firmware_file(
+        &mut self,
+        _caller: Caller,
+        name: String,
+        offset: u32,
+    ) -> Result<Vec<u8>, Error> {
         // What is not ours to give (tables, options of the firmware itself) stays where it is.
-        let file = self.files.iter().find(|file| file.name == name && name.starts_with("opt/")).ok_or(Error::NotFound)?;
-        Ok(firmware::read(&mut self.firmware, file, offset, MAX_FILE_BYTES))
+        let file = self
+            .files
+            .iter()
+            .find(|file| file.name == name && name.starts_with("opt/"))
+            .ok_or(Error::NotFound)?;
+        Ok(firmware::read(
+            &mut self.firmware,
+            file,
+            offset,
+            MAX_FILE_BYTES,
+        ))
     }
 
     fn firmware_files(&mut self, _caller: Caller, from: u32) -> Result<Vec<String>, Error> {
@@ -81,7 +104,14 @@ impl Platform for Board {
             bytes += name.len() + 2;
             bytes <= NAME_BYTES
         };
-        Ok(self.files.iter().map(|file| &file.name).skip(from as usize).take_while(fits).cloned().collect())
+        Ok(self
+            .files
+            .iter()
+            .map(|file| &file.name)
+            .skip(from as usize)
+            .take_while(fits)
+            .cloned()
+            .collect())
     }
 
     fn power_off(&mut self, caller: Caller) -> Result<(), Error> {

@@ -36,8 +36,13 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let signal = Handle::<Notification>::create()?;
     interrupt.bind(&signal, 0)?;
     endpoint.bind(&signal, 0)?;
-    let uart = Uart::start(ports, BAUD).map_err(|error| StartError::Other(format!("no serial port: {error:?}")))?;
-    let mut line = Line { uart, capsule: boot.capsule()?, client: None };
+    let uart = Uart::start(ports, BAUD)
+        .map_err(|error| StartError::Other(format!("no serial port: {error:?}")))?;
+    let mut line = Line {
+        uart,
+        capsule: boot.capsule()?,
+        client: None,
+    };
     line.adopt_client();
     line.serve();
     interrupt.acknowledge()?;
@@ -70,25 +75,42 @@ struct Client {
 }
 
 impl Client {
-    fn open(badge: Option<Badge>, memory: &Handle<MemoryObject>, doorbell: Handle<Notification>) -> Result<Self, Error> {
+    fn open(
+        badge: Option<Badge>,
+        memory: &Handle<MemoryObject>,
+        doorbell: Handle<Notification>,
+    ) -> Result<Self, Error> {
         let length = memory.figures().map_err(|_| Error::BadRing)?.length as usize;
-        let mapping = memory.map(0, length, Protection::ReadWrite).map_err(|_| Error::BadRing)?;
+        let mapping = memory
+            .map(0, length, Protection::ReadWrite)
+            .map_err(|_| Error::BadRing)?;
         let (mapping, half) = (Arc::new(mapping), length / 2);
         let output = Consumer::open(mapping.clone(), 0, half).map_err(|Broken| Error::BadRing)?;
         let input = Producer::open(mapping, half, half).map_err(|Broken| Error::BadRing)?;
-        Ok(Self { badge, output: OutputRing::new(output), input: InputRing(input), doorbell })
+        Ok(Self {
+            badge,
+            output: OutputRing::new(output),
+            input: InputRing(input),
+            doorbell,
+        })
     }
 }
 
 impl Line {
     /// Goes on for the client of an earlier incarnation. One whose memory is of no use any more has to attach again.
     fn adopt_client(&mut self) {
-        let memory = self.capsule.take::<libipc::object::MemoryObject>(MEMORY_SLOT);
-        let doorbell = self.capsule.take::<libipc::object::Notification>(DOORBELL_SLOT);
+        let memory = self
+            .capsule
+            .take::<libipc::object::MemoryObject>(MEMORY_SLOT);
+        let doorbell = self
+            .capsule
+            .take::<libipc::object::Notification>(DOORBELL_SLOT);
         if let (Ok(memory), Ok(doorbell)) = (memory, doorbell) {
             match Client::open(None, &memory, doorbell) {
                 Ok(client) => self.client = Some(client),
-                Err(error) => libipc::warn!("dropped the client of the last incarnation: {error:?}"),
+                Err(error) => {
+                    libipc::warn!("dropped the client of the last incarnation: {error:?}")
+                }
             }
         }
     }
@@ -132,11 +154,24 @@ impl Line {
 
 impl Serial for Line {
     fn info(&mut self, _caller: Caller) -> Result<Info, Error> {
-        Ok(Info { baud: BAUD, fifo_bytes: FIFO_BYTES as u32 })
+        Ok(Info {
+            baud: BAUD,
+            fifo_bytes: FIFO_BYTES as u32,
+        })
     }
 
-    fn attach(&mut self, caller: Caller, memory: Handle<MemoryObject>, doorbell: Handle<Notification>) -> Result<(), Error> {
-        if self.client.as_ref().and_then(|client| client.badge).is_some_and(|badge| badge != caller.badge) {
+    fn attach(
+        &mut self,
+        caller: Caller,
+        memory: Handle<MemoryObject>,
+        doorbell: Handle<Notification>,
+    ) -> Result<(), Error> {
+        if self
+            .client
+            .as_ref()
+            .and_then(|client| client.badge)
+            .is_some_and(|badge| badge != caller.badge)
+        {
             return Err(Error::Busy);
         }
         let keep = |slot, result: Result<(), SysError>| {
@@ -167,7 +202,13 @@ struct OutputRing {
 
 impl OutputRing {
     fn new(ring: Consumer) -> Self {
-        Self { ring, piece: [0; 64], length: 0, at: 0, is_broken: false }
+        Self {
+            ring,
+            piece: [0; 64],
+            length: 0,
+            at: 0,
+            is_broken: false,
+        }
     }
 }
 

@@ -49,8 +49,23 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     }
     endpoint.bind(&signal, 0)?;
     let card = start(&mut boot, &config, &io_space)?;
-    libipc::info!("card {:02x?}, link {}", card.mac(), if card.is_link_up() { "up" } else { "down" });
-    let mut driver = Driver { card, io_space, capsule: boot.capsule()?, client: None, stats: Stats { received: 0, sent: 0, dropped: 0, interrupts: 0 } };
+    libipc::info!(
+        "card {:02x?}, link {}",
+        card.mac(),
+        if card.is_link_up() { "up" } else { "down" }
+    );
+    let mut driver = Driver {
+        card,
+        io_space,
+        capsule: boot.capsule()?,
+        client: None,
+        stats: Stats {
+            received: 0,
+            sent: 0,
+            dropped: 0,
+            interrupts: 0,
+        },
+    };
     driver.announce();
 
     loop {
@@ -69,10 +84,18 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
 }
 
 /// Maps the card and starts it.
-fn start(boot: &mut Boot, config: &DeviceConfig, io_space: &Handle<IoSpace>) -> Result<Card<MappedRegisters, MappedDma>, StartError> {
+fn start(
+    boot: &mut Boot,
+    config: &DeviceConfig,
+    io_space: &Handle<IoSpace>,
+) -> Result<Card<MappedRegisters, MappedDma>, StartError> {
     let other = |text: String| StartError::Other(text);
     let region = |kind: u8| {
-        let found = config.function.virtio.iter().find(|region| region.kind == kind);
+        let found = config
+            .function
+            .virtio
+            .iter()
+            .find(|region| region.kind == kind);
         found.ok_or_else(|| other(format!("the card has no region of kind {kind}")))
     };
     let (common, notify, device) = (region(COMMON)?, region(NOTIFY)?, region(DEVICE)?);
@@ -83,7 +106,9 @@ fn start(boot: &mut Boot, config: &DeviceConfig, io_space: &Handle<IoSpace>) -> 
             windows.push((region.bar, granted::registers(&memory)?));
         }
         let window = windows.iter().find(|(bar, _)| *bar == region.bar);
-        let part = window.and_then(|(_, registers)| registers.part(region.offset as usize, region.length as usize));
+        let part = window.and_then(|(_, registers)| {
+            registers.part(region.offset as usize, region.length as usize)
+        });
         part.ok_or_else(|| other(format!("region {} lies outside of its window", region.kind)))
     };
     let registers = CardRegisters {
@@ -96,7 +121,16 @@ fn start(boot: &mut Boot, config: &DeviceConfig, io_space: &Handle<IoSpace>) -> 
     let memory = granted::dma(io_space, 2 * queue + HEADER_MEMORY_BYTES)?;
     let (receive, rest) = memory.split(queue);
     let (transmit, headers) = rest.split(queue);
-    Card::start(registers, CardMemory { receive, transmit, headers }, DEPTH).map_err(|error| other(format!("the card does not start: {error:?}")))
+    Card::start(
+        registers,
+        CardMemory {
+            receive,
+            transmit,
+            headers,
+        },
+        DEPTH,
+    )
+    .map_err(|error| other(format!("the card does not start: {error:?}")))
 }
 
 /// The client's side: four rings, and frames at device addresses.
@@ -121,7 +155,9 @@ struct Driver {
 impl Driver {
     /// Tells the client of the last incarnation that it has to attach again.
     fn announce(&mut self) {
-        if let Ok(doorbell) = self.capsule.take::<libipc::object::Notification>(DOORBELL_SLOT)
+        if let Ok(doorbell) = self
+            .capsule
+            .take::<libipc::object::Notification>(DOORBELL_SLOT)
             && let Err(error) = doorbell.signal(ATTACH_AGAIN)
         {
             libipc::warn!("the last client can't be told: {error}");
@@ -136,16 +172,20 @@ impl Driver {
     fn move_frames(&mut self) -> Result<(), DeviceFault> {
         self.card.check_status()?;
         loop {
-            self.card.set_interrupts(Interrupts::Unwanted, Interrupts::Unwanted);
+            self.card
+                .set_interrupts(Interrupts::Unwanted, Interrupts::Unwanted);
             while self.move_once()? {}
-            self.card.set_interrupts(Interrupts::Wanted, Interrupts::Wanted);
+            self.card
+                .set_interrupts(Interrupts::Wanted, Interrupts::Wanted);
             let is_asleep = match &self.client {
                 // Nothing to lose: without a client the card has no buffers.
                 None => true,
                 // What the card has no room for waits until it is done with something, which interrupts us.
                 Some(client) => {
-                    let requests = client.requests.sleep() == Ok(true) || self.card.transmit_room() == 0;
-                    let buffers = client.buffers.sleep() == Ok(true) || self.card.receive_room() == 0;
+                    let requests =
+                        client.requests.sleep() == Ok(true) || self.card.transmit_room() == 0;
+                    let buffers =
+                        client.buffers.sleep() == Ok(true) || self.card.receive_room() == 0;
                     requests && buffers
                 }
             };
@@ -157,9 +197,12 @@ impl Driver {
 
     /// One round through the rings; false if there was nothing to do.
     fn move_once(&mut self) -> Result<bool, DeviceFault> {
-        let Some(client) = &mut self.client else { return Ok(false) };
+        let Some(client) = &mut self.client else {
+            return Ok(false);
+        };
         let mut moved = false;
-        let fine = take_requests(&mut self.card, client, &mut moved) && take_buffers(&mut self.card, client, &mut moved);
+        let fine = take_requests(&mut self.card, client, &mut moved)
+            && take_buffers(&mut self.card, client, &mut moved);
         let came = give_received(&mut self.card, client, &mut self.stats)?;
         let went = give_sent(&mut self.card, client, &mut self.stats)?;
         if (came || went) && client.doorbell.signal(WORK_CAME).is_err() || !fine {
@@ -174,19 +217,29 @@ impl Driver {
 /// The device address of a descriptor's buffer; `None` if it is not inside of the pool.
 fn address_of(client: &Client, descriptor: &Descriptor) -> Option<DmaAddr> {
     let end = u64::from(descriptor.offset) + u64::from(descriptor.length);
-    (end <= client.pool_bytes && descriptor.length as usize <= BUFFER_BYTES).then(|| client.pool.plus(u64::from(descriptor.offset)))
+    (end <= client.pool_bytes && descriptor.length as usize <= BUFFER_BYTES)
+        .then(|| client.pool.plus(u64::from(descriptor.offset)))
 }
 
 /// Frames to send, from the client to the card. False if the client broke its ring.
-fn take_requests(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client, moved: &mut bool) -> bool {
+fn take_requests(
+    card: &mut Card<MappedRegisters, MappedDma>,
+    client: &mut Client,
+    moved: &mut bool,
+) -> bool {
     for _ in 0..BATCH.min(card.transmit_room()) {
         let descriptor = match client.requests.read() {
             Ok(Some(descriptor)) => descriptor,
             Ok(None) => break,
             Err(_) => return false,
         };
-        let Some(address) = address_of(client, &descriptor) else { return false };
-        if card.push_transmit(address, descriptor.length, descriptor.cookie).is_err() {
+        let Some(address) = address_of(client, &descriptor) else {
+            return false;
+        };
+        if card
+            .push_transmit(address, descriptor.length, descriptor.cookie)
+            .is_err()
+        {
             break;
         }
         *moved = true;
@@ -201,15 +254,24 @@ fn take_requests(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Clien
 }
 
 /// Empty buffers, from the client to the card. False if the client broke its ring.
-fn take_buffers(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client, moved: &mut bool) -> bool {
+fn take_buffers(
+    card: &mut Card<MappedRegisters, MappedDma>,
+    client: &mut Client,
+    moved: &mut bool,
+) -> bool {
     for _ in 0..BATCH.min(card.receive_room()) {
         let descriptor = match client.buffers.read() {
             Ok(Some(descriptor)) => descriptor,
             Ok(None) => break,
             Err(_) => return false,
         };
-        let Some(address) = address_of(client, &descriptor) else { return false };
-        if card.push_receive(address, descriptor.length, descriptor.cookie).is_err() {
+        let Some(address) = address_of(client, &descriptor) else {
+            return false;
+        };
+        if card
+            .push_receive(address, descriptor.length, descriptor.cookie)
+            .is_err()
+        {
             break;
         }
         *moved = true;
@@ -222,12 +284,22 @@ fn take_buffers(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client
 }
 
 /// Frames that came, from the card to the client; true if the client is to be woken.
-fn give_received(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client, stats: &mut Stats) -> Result<bool, DeviceFault> {
+fn give_received(
+    card: &mut Card<MappedRegisters, MappedDma>,
+    client: &mut Client,
+    stats: &mut Stats,
+) -> Result<bool, DeviceFault> {
     let mut any = false;
     while client.received.room().is_ok_and(|room| room > 0) {
-        let Some(frame) = card.pop_received()? else { break };
+        let Some(frame) = card.pop_received()? else {
+            break;
+        };
         fault::point("used_read");
-        let descriptor = Descriptor { length: frame.length, cookie: frame.cookie, ..Descriptor::default() };
+        let descriptor = Descriptor {
+            length: frame.length,
+            cookie: frame.cookie,
+            ..Descriptor::default()
+        };
         any |= client.received.push(descriptor).is_ok();
         stats.received += 1;
     }
@@ -235,11 +307,23 @@ fn give_received(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Clien
 }
 
 /// Frames that were sent, from the card to the client; true if the client is to be woken.
-fn give_sent(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client, stats: &mut Stats) -> Result<bool, DeviceFault> {
+fn give_sent(
+    card: &mut Card<MappedRegisters, MappedDma>,
+    client: &mut Client,
+    stats: &mut Stats,
+) -> Result<bool, DeviceFault> {
     let mut any = false;
     while client.sent.room().is_ok_and(|room| room > 0) {
-        let Some(cookie) = card.pop_transmitted()? else { break };
-        any |= client.sent.push(Descriptor { cookie, ..Descriptor::default() }).is_ok();
+        let Some(cookie) = card.pop_transmitted()? else {
+            break;
+        };
+        any |= client
+            .sent
+            .push(Descriptor {
+                cookie,
+                ..Descriptor::default()
+            })
+            .is_ok();
         stats.sent += 1;
     }
     Ok(any && client.sent.publish() == Doorbell::Due)
@@ -247,7 +331,12 @@ fn give_sent(card: &mut Card<MappedRegisters, MappedDma>, client: &mut Client, s
 
 impl Nic for Driver {
     fn info(&mut self, _caller: Caller) -> Result<Info, Error> {
-        Ok(Info { mac: self.card.mac(), mtu: self.card.mtu(), link_up: self.card.is_link_up(), driver: "virtio-net".into() })
+        Ok(Info {
+            mac: self.card.mac(),
+            mtu: self.card.mtu(),
+            link_up: self.card.is_link_up(),
+            driver: "virtio-net".into(),
+        })
     }
 
     fn stats(&mut self, _caller: Caller) -> Result<Stats, Error> {
@@ -270,13 +359,29 @@ impl Nic for Driver {
         }
         let refused = |_| Error::BadRing;
         let length = rings.figures().map_err(refused)?.length as usize;
-        let mapping = Arc::new(rings.map(0, length, Protection::ReadWrite).map_err(refused)?);
-        let part = |index: usize| RingPart::new(mapping.clone(), index * ring_bytes(depth), ring_bytes(depth)).ok_or(Error::BadRing);
+        let mapping = Arc::new(
+            rings
+                .map(0, length, Protection::ReadWrite)
+                .map_err(refused)?,
+        );
+        let part = |index: usize| {
+            RingPart::new(
+                mapping.clone(),
+                index * ring_bytes(depth),
+                ring_bytes(depth),
+            )
+            .ok_or(Error::BadRing)
+        };
         let pool_bytes = pool.figures().map_err(refused)?.length;
-        let pool = self.io_space.map(&pool, 0, pool_bytes, Protection::ReadWrite).map_err(refused)?;
+        let pool = self
+            .io_space
+            .map(&pool, 0, pool_bytes, Protection::ReadWrite)
+            .map_err(refused)?;
         // An empty slot can be cleared as well.
         let _ = self.capsule.clear(DOORBELL_SLOT);
-        self.capsule.keep(DOORBELL_SLOT, &doorbell).map_err(refused)?;
+        self.capsule
+            .keep(DOORBELL_SLOT, &doorbell)
+            .map_err(refused)?;
         self.client = Some(Client {
             requests: Consumer::attach(part(0)?).map_err(|_| Error::BadRing)?,
             sent: Producer::attach(part(1)?).map_err(|_| Error::BadRing)?,

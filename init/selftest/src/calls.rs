@@ -7,11 +7,26 @@ use crate::{Context, Outcome, Test, fine, same};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "a call that nobody receives ends by its deadline", run: unreceived },
-    Test { name: "a call through a revoked Connection is not delivered", run: revoked },
-    Test { name: "a call to an endpoint that is gone is not delivered", run: closed },
-    Test { name: "the last copy of a Connection is reported once", run: last_copy },
-    Test { name: "rings come together while nobody looks", run: rings },
+    Test {
+        name: "a call that nobody receives ends by its deadline",
+        run: unreceived,
+    },
+    Test {
+        name: "a call through a revoked Connection is not delivered",
+        run: revoked,
+    },
+    Test {
+        name: "a call to an endpoint that is gone is not delivered",
+        run: closed,
+    },
+    Test {
+        name: "the last copy of a Connection is reported once",
+        run: last_copy,
+    },
+    Test {
+        name: "rings come together while nobody looks",
+        run: rings,
+    },
 ];
 
 fn call(connection: &libipc::Handle<libipc::Connection>) -> Result<(), Failure> {
@@ -21,7 +36,10 @@ fn call(connection: &libipc::Handle<libipc::Connection>) -> Result<(), Failure> 
 fn unreceived(_: &Context) -> Outcome {
     let endpoint = fine("create", Endpoint::create())?;
     let minted = fine("mint", endpoint.mint(Badge::own(0, 1)))?;
-    same(call(&minted.client), Err(Failure::DeadlinePassed { delivered: false }))
+    same(
+        call(&minted.client),
+        Err(Failure::DeadlinePassed { delivered: false }),
+    )
 }
 
 fn revoked(_: &Context) -> Outcome {
@@ -30,7 +48,10 @@ fn revoked(_: &Context) -> Outcome {
     let copy = fine("copy", minted.client.duplicate())?;
     fine("revoke", minted.ours.revoke())?;
     for connection in [&minted.client, &copy] {
-        same(call(connection), Err(Failure::NotDelivered(NotDelivered::Revoked)))?;
+        same(
+            call(connection),
+            Err(Failure::NotDelivered(NotDelivered::Revoked)),
+        )?;
     }
     Ok(())
 }
@@ -39,7 +60,10 @@ fn closed(_: &Context) -> Outcome {
     let endpoint = fine("create", Endpoint::create())?;
     let minted = fine("mint", endpoint.mint(Badge::own(0, 1)))?;
     drop(endpoint);
-    same(call(&minted.client), Err(Failure::NotDelivered(NotDelivered::Closed)))
+    same(
+        call(&minted.client),
+        Err(Failure::NotDelivered(NotDelivered::Closed)),
+    )
 }
 
 fn last_copy(_: &Context) -> Outcome {
@@ -51,7 +75,10 @@ fn last_copy(_: &Context) -> Outcome {
     let soon = || Some(Deadline::after_ms(10).moment());
     same(matches!(endpoint.receive(soon()), Wake::Deadline(_)), true)?;
     drop(copy);
-    same(matches!(endpoint.receive(soon()), Wake::Closed(found) if found == badge), true)?;
+    same(
+        matches!(endpoint.receive(soon()), Wake::Closed(found) if found == badge),
+        true,
+    )?;
     same(matches!(endpoint.receive(soon()), Wake::Deadline(_)), true)
 }
 
@@ -63,6 +90,9 @@ fn rings(_: &Context) -> Outcome {
         fine("ring", minted.client.ring())?;
     }
     let soon = || Some(Deadline::after_ms(10).moment());
-    same(matches!(endpoint.receive(soon()), Wake::Rung(found) if found == badge), true)?;
+    same(
+        matches!(endpoint.receive(soon()), Wake::Rung(found) if found == badge),
+        true,
+    )?;
     same(matches!(endpoint.receive(soon()), Wake::Deadline(_)), true)
 }

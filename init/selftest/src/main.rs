@@ -40,7 +40,11 @@ struct Context {
 
 /// Checks that two values are equal.
 fn same<T: PartialEq + core::fmt::Debug>(found: T, expected: T) -> Outcome {
-    if found == expected { Ok(()) } else { Err(format!("found {found:?}, expected {expected:?}")) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, expected {expected:?}"))
+    }
 }
 
 /// Makes a failure of something that should succeed into words.
@@ -51,11 +55,24 @@ fn fine<T, E: core::fmt::Debug>(what: &str, result: Result<T, E>) -> Result<T, S
 #[libipc::entry]
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut console = Console::open(boot.service("terminal")?)?;
-    let context = Context { services: protocols::services::Client::adopt(boot.service("services")?) };
+    let context = Context {
+        services: protocols::services::Client::adopt(boot.service("services")?),
+    };
     let wanted = boot.arguments().first().cloned().unwrap_or_default();
     let (mut passed, mut failed) = (0, 0);
-    let all = [handles::TESTS, notifications::TESTS, memory::TESTS, calls::TESTS, quotas::TESTS, services::TESTS];
-    for test in all.into_iter().flatten().filter(|test| test.name.contains(&wanted)) {
+    let all = [
+        handles::TESTS,
+        notifications::TESTS,
+        memory::TESTS,
+        calls::TESTS,
+        quotas::TESTS,
+        services::TESTS,
+    ];
+    for test in all
+        .into_iter()
+        .flatten()
+        .filter(|test| test.name.contains(&wanted))
+    {
         match (test.run)(&context) {
             Ok(()) => {
                 passed += 1;

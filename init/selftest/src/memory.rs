@@ -8,14 +8,29 @@ use crate::{Context, Outcome, Test, fine, same};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "fresh memory reads as zeroes", run: zeroed },
-    Test { name: "two mappings of one memory show the same bytes", run: shared },
-    Test { name: "memory can't be mapped beyond its end, nor with rights the handle lacks", run: bounded },
-    Test { name: "memory without length, and more than there can be, is refused", run: impossible },
+    Test {
+        name: "fresh memory reads as zeroes",
+        run: zeroed,
+    },
+    Test {
+        name: "two mappings of one memory show the same bytes",
+        run: shared,
+    },
+    Test {
+        name: "memory can't be mapped beyond its end, nor with rights the handle lacks",
+        run: bounded,
+    },
+    Test {
+        name: "memory without length, and more than there can be, is refused",
+        run: impossible,
+    },
 ];
 
 fn zeroed(_: &Context) -> Outcome {
-    for create in [Handle::<MemoryObject>::create, Handle::<MemoryObject>::create_contiguous] {
+    for create in [
+        Handle::<MemoryObject>::create,
+        Handle::<MemoryObject>::create_contiguous,
+    ] {
         let memory = fine("create", create(3 * 4096))?;
         let mapping = fine("map", memory.map(0, 3 * 4096, Protection::ReadWrite))?;
         let mut bytes = [0xffu8; 4096];
@@ -40,13 +55,30 @@ fn shared(_: &Context) -> Outcome {
 
 fn bounded(_: &Context) -> Outcome {
     let memory = fine("create", Handle::<MemoryObject>::create(4096))?;
-    same(memory.map(0, 2 * 4096, Protection::Read).err(), Some(SysError(Kernel::BadArgument)))?;
-    same(memory.map(4096, 4096, Protection::Read).err(), Some(SysError(Kernel::BadArgument)))?;
+    same(
+        memory.map(0, 2 * 4096, Protection::Read).err(),
+        Some(SysError(Kernel::BadArgument)),
+    )?;
+    same(
+        memory.map(4096, 4096, Protection::Read).err(),
+        Some(SysError(Kernel::BadArgument)),
+    )?;
     let readable = fine("copy", memory.restricted(Rights::READ | Rights::MAP))?;
-    same(readable.map(0, 4096, Protection::ReadWrite).err(), Some(SysError(Kernel::NoRights)))
+    same(
+        readable.map(0, 4096, Protection::ReadWrite).err(),
+        Some(SysError(Kernel::NoRights)),
+    )
 }
 
 fn impossible(_: &Context) -> Outcome {
-    same(Handle::<MemoryObject>::create(0).err(), Some(SysError(Kernel::BadArgument)))?;
-    same(Handle::<MemoryObject>::create(u64::MAX - 4096).err().is_some(), true)
+    same(
+        Handle::<MemoryObject>::create(0).err(),
+        Some(SysError(Kernel::BadArgument)),
+    )?;
+    same(
+        Handle::<MemoryObject>::create(u64::MAX - 4096)
+            .err()
+            .is_some(),
+        true,
+    )
 }

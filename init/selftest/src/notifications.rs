@@ -8,8 +8,14 @@ use crate::{Context, Outcome, Test, fine, same};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "bits stay until they are taken, and only those asked for are", run: sticky },
-    Test { name: "a wait ends by its deadline, not before", run: deadline },
+    Test {
+        name: "bits stay until they are taken, and only those asked for are",
+        run: sticky,
+    },
+    Test {
+        name: "a wait ends by its deadline, not before",
+        run: deadline,
+    },
 ];
 
 fn sticky(_: &Context) -> Outcome {
@@ -24,7 +30,14 @@ fn sticky(_: &Context) -> Outcome {
 fn deadline(_: &Context) -> Outcome {
     let bits = fine("create", Handle::<Notification>::create())?;
     let before = Instant::now().as_ns();
-    same(bits.wait(1, Deadline::after_ms(20)), Err(SysError(Kernel::DeadlinePassed)))?;
+    same(
+        bits.wait(1, Deadline::after_ms(20)),
+        Err(SysError(Kernel::DeadlinePassed)),
+    )?;
     let waited = Instant::now().as_ns().saturating_sub(before);
-    if waited >= 20_000_000 { Ok(()) } else { Err(alloc::format!("it waited {waited} ns only")) }
+    if waited >= 20_000_000 {
+        Ok(())
+    } else {
+        Err(alloc::format!("it waited {waited} ns only"))
+    }
 }

@@ -12,9 +12,18 @@ const MANY: usize = 20_000;
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "notifications run out by name and come back", run: notifications },
-    Test { name: "memory runs out by name and comes back", run: memory },
-    Test { name: "endpoints run out by name and come back", run: endpoints },
+    Test {
+        name: "notifications run out by name and come back",
+        run: notifications,
+    },
+    Test {
+        name: "memory runs out by name and comes back",
+        run: memory,
+    },
+    Test {
+        name: "endpoints run out by name and come back",
+        run: endpoints,
+    },
 ];
 
 /// Makes things until it is refused, checks why, gives them back, and does it again: as many must fit.

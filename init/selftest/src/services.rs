@@ -11,11 +11,26 @@ const PATIENCE_MS: u64 = 20_000;
 
 /// The tests.
 pub const TESTS: &[Test] = &[
-    Test { name: "every service runs or says why not", run: all_run },
-    Test { name: "an unknown service is refused by name", run: unknown },
-    Test { name: "a killed filesystem is back with a new generation", run: |context| comes_back(context, "ramfs") },
-    Test { name: "a killed name server is back with a new generation", run: |context| comes_back(context, "vfs") },
-    Test { name: "a killed log is back with a new generation", run: |context| comes_back(context, "logd") },
+    Test {
+        name: "every service runs or says why not",
+        run: all_run,
+    },
+    Test {
+        name: "an unknown service is refused by name",
+        run: unknown,
+    },
+    Test {
+        name: "a killed filesystem is back with a new generation",
+        run: |context| comes_back(context, "ramfs"),
+    },
+    Test {
+        name: "a killed name server is back with a new generation",
+        run: |context| comes_back(context, "vfs"),
+    },
+    Test {
+        name: "a killed log is back with a new generation",
+        run: |context| comes_back(context, "logd"),
+    },
 ];
 
 fn soon() -> Deadline {
@@ -43,7 +58,11 @@ fn all_run(context: &Context) -> Outcome {
         // Drivers whose device this machine does not have, and programs that nobody asked for, wait.
         let is_fine = matches!(found.state, State::Running | State::Lazy | State::Starting);
         if !is_fine {
-            return Err(alloc::format!("{name} is {:?} after {:?}", found.state, found.last_exit));
+            return Err(alloc::format!(
+                "{name} is {:?} after {:?}",
+                found.state,
+                found.last_exit
+            ));
         }
     }
     Ok(())
@@ -51,7 +70,12 @@ fn all_run(context: &Context) -> Outcome {
 
 fn unknown(context: &Context) -> Outcome {
     let found = context.services.status(soon(), "nobody");
-    same(found.err(), Some(CallError::Method(protocols::services::Error::UnknownService)))
+    same(
+        found.err(),
+        Some(CallError::Method(
+            protocols::services::Error::UnknownService,
+        )),
+    )
 }
 
 fn comes_back(context: &Context, name: &str) -> Outcome {

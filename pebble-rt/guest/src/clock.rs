@@ -24,10 +24,18 @@ pub fn wall_clock_ns(guest: &mut Guest) -> i64 {
     if let Some(epoch) = guest.epoch_ns {
         return epoch.saturating_add(uptime);
     }
-    let answer = guest.services.platform.as_ref().and_then(|platform| platform.wall_clock(Guest::soon()).ok());
+    let answer = guest
+        .services
+        .platform
+        .as_ref()
+        .and_then(|platform| platform.wall_clock(Guest::soon()).ok());
     // Without a board time starts in 1970, and the question is asked again next time.
-    let Some((seconds, at_ns)) = answer else { return uptime };
-    let epoch = seconds.saturating_mul(1_000_000_000).saturating_sub(at_ns as i64);
+    let Some((seconds, at_ns)) = answer else {
+        return uptime;
+    };
+    let epoch = seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_sub(at_ns as i64);
     guest.epoch_ns = Some(epoch);
     epoch.saturating_add(uptime)
 }

@@ -30,12 +30,20 @@ struct InputState {
 impl Input {
     /// A stream, from its start.
     pub fn stream(stream: stream::Client) -> Self {
-        Self(Rc::new(RefCell::new(InputState { stream, position: 0, buffer: VecDeque::new(), is_ended: false })))
+        Self(Rc::new(RefCell::new(InputState {
+            stream,
+            position: 0,
+            buffer: VecDeque::new(),
+            is_ended: false,
+        })))
     }
 
     /// Whether a terminal is at the other end.
     pub fn is_terminal(&self) -> bool {
-        matches!(self.0.borrow().stream.kind(Guest::soon()), Ok(stream::Kind::Terminal))
+        matches!(
+            self.0.borrow().stream.kind(Guest::soon()),
+            Ok(stream::Kind::Terminal)
+        )
     }
 
     /// Up to `most` bytes that are here already; `None` if the stream has to be asked. Empty at the end.
@@ -86,9 +94,17 @@ impl Input {
     ///
     /// # Errors
     /// If no call can be started.
-    pub fn ask(&self, guest: &Guest) -> Result<libipc::Pending<stream::Chunk, stream::Error>, SystemError> {
+    pub fn ask(
+        &self,
+        guest: &Guest,
+    ) -> Result<libipc::Pending<stream::Chunk, stream::Error>, SystemError> {
         let state = self.0.borrow();
-        let pending = state.stream.start_read(&guest.calls, Guest::late(), state.position, MAX_CHUNK_BYTES as u32);
+        let pending = state.stream.start_read(
+            &guest.calls,
+            Guest::late(),
+            state.position,
+            MAX_CHUNK_BYTES as u32,
+        );
         pending.map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))
     }
 
@@ -97,7 +113,12 @@ impl Input {
     /// # Errors
     /// The quota's.
     pub fn connection(&self) -> Result<Handle<Connection>, SystemError> {
-        self.0.borrow().stream.connection().duplicate().map_err(|error| SystemError::new(errno::AGAIN, format!("{error}")))
+        self.0
+            .borrow()
+            .stream
+            .connection()
+            .duplicate()
+            .map_err(|error| SystemError::new(errno::AGAIN, format!("{error}")))
     }
 }
 
@@ -114,7 +135,11 @@ struct OutputState {
 impl Output {
     /// A stream, from its start.
     pub fn new(stream: stream::Client) -> Self {
-        Self(Rc::new(RefCell::new(OutputState { stream, position: 0, kept: Vec::new() })))
+        Self(Rc::new(RefCell::new(OutputState {
+            stream,
+            position: 0,
+            kept: Vec::new(),
+        })))
     }
 
     /// Takes bytes; those up to the last end of a line go out.
@@ -144,7 +169,11 @@ impl Output {
     /// The server's.
     pub fn another(&self) -> Result<Handle<Connection>, SystemError> {
         self.flush()?;
-        self.0.borrow().stream.another(Guest::soon()).map_err(|error| of_call(error, of_stream))
+        self.0
+            .borrow()
+            .stream
+            .another(Guest::soon())
+            .map_err(|error| of_call(error, of_stream))
     }
 }
 
@@ -154,7 +183,10 @@ impl OutputState {
         let mut rest = &kept[..];
         while !rest.is_empty() {
             let piece = &rest[..rest.len().min(MAX_CHUNK_BYTES)];
-            let position = self.stream.write(Guest::late(), self.position, piece).map_err(|error| of_call(error, of_stream))?;
+            let position = self
+                .stream
+                .write(Guest::late(), self.position, piece)
+                .map_err(|error| of_call(error, of_stream))?;
             let taken = (position.saturating_sub(self.position) as usize).min(piece.len());
             if taken == 0 {
                 return Err(SystemError::new(errno::IO, "the stream takes nothing"));
@@ -211,7 +243,13 @@ impl Descriptors {
     /// The three that every program has.
     pub fn new(input: Input, output: Output, error: Output) -> Self {
         // The old descriptor functions count from 3 on their own; these never meet them.
-        Self { input, output, error, open: BTreeMap::new(), last: 63 }
+        Self {
+            input,
+            output,
+            error,
+            open: BTreeMap::new(),
+            last: 63,
+        }
     }
 
     /// Gives a number to something.
@@ -230,7 +268,11 @@ impl Descriptors {
             0 => Ok(Descriptor::Input(self.input.clone())),
             1 => Ok(Descriptor::Output(self.output.clone())),
             2 => Ok(Descriptor::Output(self.error.clone())),
-            _ => self.open.get(&number).cloned().ok_or_else(|| Self::not_open(number)),
+            _ => self
+                .open
+                .get(&number)
+                .cloned()
+                .ok_or_else(|| Self::not_open(number)),
         }
     }
 

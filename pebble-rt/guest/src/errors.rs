@@ -19,7 +19,12 @@ pub fn of_directory(error: directory::Error) -> SystemError {
         Error::NotEmpty => (errno::NOTEMPTY, "directory is not empty"),
         Error::ReadOnly | Error::NotPermitted => (errno::PERM, "not permitted"),
         Error::InvalidName | Error::Escapes => (errno::INVAL, "invalid argument"),
-        Error::TooLarge { limit } => return SystemError::new(errno::INVAL, format!("larger than the {limit} bytes that are allowed")),
+        Error::TooLarge { limit } => {
+            return SystemError::new(
+                errno::INVAL,
+                format!("larger than the {limit} bytes that are allowed"),
+            );
+        }
         Error::NoSpace => (errno::IO, "the disk is full"),
         Error::CrossDevice => (errno::INVAL, "not on the same file system"),
         Error::Conflict { .. } => (errno::BUSY, "it was changed meanwhile"),
@@ -36,7 +41,10 @@ pub fn of_process(error: process::Error) -> SystemError {
         Error::NotFound => SystemError::new(errno::NOENT, "no such process"),
         Error::NotPermitted => SystemError::new(errno::PERM, "not permitted"),
         Error::NoProgram => SystemError::new(errno::NOENT, "no such program"),
-        Error::TooLarge { limit } => SystemError::new(errno::INVAL, format!("larger than the {limit} bytes that are allowed")),
+        Error::TooLarge { limit } => SystemError::new(
+            errno::INVAL,
+            format!("larger than the {limit} bytes that are allowed"),
+        ),
         Error::LimitReached(what) => SystemError::new(errno::AGAIN, format!("too many {what}")),
         Error::NotAChild => SystemError::new(errno::NOENT, "no such child"),
         Error::LoadFailed(why) => SystemError::new(errno::NOMEM, why),
@@ -50,7 +58,9 @@ pub fn of_stream(error: stream::Error) -> SystemError {
         Error::BrokenPipe => SystemError::new(errno::PIPE, "nobody reads this pipe"),
         Error::WrongDirection => SystemError::new(errno::INVAL, "not open for this direction"),
         Error::Interrupted => SystemError::new(errno::AGAIN, "interrupted"),
-        Error::Gap { .. } | Error::TooLong | Error::LimitReached => SystemError::new(errno::IO, "input or output failed"),
+        Error::Gap { .. } | Error::TooLong | Error::LimitReached => {
+            SystemError::new(errno::IO, "input or output failed")
+        }
     }
 }
 
@@ -90,7 +100,9 @@ pub fn of_services(error: services::Error) -> SystemError {
         Error::UnknownService => SystemError::new(errno::NOENT, "no such service"),
         Error::UnknownProtocol => SystemError::new(errno::NOENT, "no such protocol"),
         Error::NotPermitted => SystemError::new(errno::PERM, "not permitted"),
-        Error::InvalidState { state } => SystemError::new(errno::BUSY, format!("the service is {state:?}")),
+        Error::InvalidState { state } => {
+            SystemError::new(errno::BUSY, format!("the service is {state:?}"))
+        }
         Error::StartFailed { reason } => SystemError::new(errno::IO, reason),
         Error::UnknownPoint => SystemError::new(errno::INVAL, "no such point"),
     }

@@ -39,18 +39,29 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
         "rmdir" => remove(guest, request, FileType::Directory),
         "mkdir" => {
             let path = path_of(request, 0)?;
-            guest.directory()?.make_directory(Guest::soon(), path, false).map_err(|error| of_call(error, of_directory))?;
+            guest
+                .directory()?
+                .make_directory(Guest::soon(), path, false)
+                .map_err(|error| of_call(error, of_directory))?;
             now(Data::None)
         }
         "rename" => {
             let (from, to) = (path_of(request, 0)?, path_of(request, 1)?);
-            guest.directory()?.rename(Guest::soon(), from, to).map_err(|error| of_call(error, of_directory))?;
+            guest
+                .directory()?
+                .rename(Guest::soon(), from, to)
+                .map_err(|error| of_call(error, of_directory))?;
             now(Data::None)
         }
         "entries" => entries(guest, request),
         "walk" => {
             let files = walk(guest, &path_of(request, 0)?)?;
-            now(Data::List(files.into_iter().map(|(name, _)| Data::Text(name)).collect()))
+            now(Data::List(
+                files
+                    .into_iter()
+                    .map(|(name, _)| Data::Text(name))
+                    .collect(),
+            ))
         }
         "usage" => {
             let files = walk(guest, "/")?;
@@ -58,7 +69,10 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
             now(Data::List(vec![number(files.len() as u64), number(total)]))
         }
         "sync" => {
-            guest.directory()?.sync(Guest::soon()).map_err(|error| of_call(error, of_directory))?;
+            guest
+                .directory()?
+                .sync(Guest::soon())
+                .map_err(|error| of_call(error, of_directory))?;
             now(Data::Flag(false))
         }
         "open" => open(guest, request),
@@ -77,7 +91,10 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
 }
 
 fn stat(guest: &Guest, path: &str) -> Result<Metadata, SystemError> {
-    guest.directory()?.stat(Guest::soon(), path).map_err(|error| of_call(error, of_directory))
+    guest
+        .directory()?
+        .stat(Guest::soon(), path)
+        .map_err(|error| of_call(error, of_directory))
 }
 
 fn fields(metadata: &Metadata) -> Vec<(String, Data)> {
@@ -104,16 +121,30 @@ fn fields(metadata: &Metadata) -> Vec<(String, Data)> {
 pub fn read_whole(guest: &Guest, path: &str) -> Result<Vec<u8>, SystemError> {
     let directory = guest.directory()?;
     let piece = MAX_CHUNK_BYTES as u32;
-    let (mut contents, metadata) = directory.read(Guest::soon(), path, 0, piece).map_err(|error| of_call(error, of_directory))?;
+    let (mut contents, metadata) = directory
+        .read(Guest::soon(), path, 0, piece)
+        .map_err(|error| of_call(error, of_directory))?;
     if metadata.size > MAX_WHOLE_BYTES {
-        return Err(SystemError::new(errno::NOMEM, format!("the file is longer than {MAX_WHOLE_BYTES} bytes")));
+        return Err(SystemError::new(
+            errno::NOMEM,
+            format!("the file is longer than {MAX_WHOLE_BYTES} bytes"),
+        ));
     }
     if (contents.len() as u64) < metadata.size {
-        let options = OpenOptions { read: true, write: false, create: Create::Never, truncate: false };
-        let (connection, _) = directory.open(Guest::soon(), path, options).map_err(|error| of_call(error, of_directory))?;
+        let options = OpenOptions {
+            read: true,
+            write: false,
+            create: Create::Never,
+            truncate: false,
+        };
+        let (connection, _) = directory
+            .open(Guest::soon(), path, options)
+            .map_err(|error| of_call(error, of_directory))?;
         let file = file::Client::adopt(connection);
         loop {
-            let more = file.read(Guest::soon(), contents.len() as u64, piece).map_err(|error| of_call(error, of_directory))?;
+            let more = file
+                .read(Guest::soon(), contents.len() as u64, piece)
+                .map_err(|error| of_call(error, of_directory))?;
             if more.is_empty() {
                 break;
             }
@@ -123,14 +154,22 @@ pub fn read_whole(guest: &Guest, path: &str) -> Result<Vec<u8>, SystemError> {
     Ok(contents)
 }
 
-fn open_file(guest: &Guest, path: &str, options: OpenOptions) -> Result<(file::Client, Metadata), SystemError> {
-    let (connection, metadata) = guest.directory()?.open(Guest::soon(), path, options).map_err(|error| of_call(error, of_directory))?;
+fn open_file(
+    guest: &Guest,
+    path: &str,
+    options: OpenOptions,
+) -> Result<(file::Client, Metadata), SystemError> {
+    let (connection, metadata) = guest
+        .directory()?
+        .open(Guest::soon(), path, options)
+        .map_err(|error| of_call(error, of_directory))?;
     Ok((file::Client::adopt(connection), metadata))
 }
 
 fn write_all(file: &file::Client, mut offset: u64, contents: &[u8]) -> Result<(), SystemError> {
     for piece in contents.chunks(MAX_CHUNK_BYTES) {
-        file.write(Guest::soon(), offset, piece).map_err(|error| of_call(error, of_directory))?;
+        file.write(Guest::soon(), offset, piece)
+            .map_err(|error| of_call(error, of_directory))?;
         offset += piece.len() as u64;
     }
     Ok(())
@@ -138,14 +177,28 @@ fn write_all(file: &file::Client, mut offset: u64, contents: &[u8]) -> Result<()
 
 fn write_whole(guest: &mut Guest, request: &Request, create: Create, truncate: bool) -> Outcome {
     let (path, contents) = (path_of(request, 0)?, bytes(request, 1)?);
-    let (file, _) = open_file(guest, &path, OpenOptions { read: false, write: true, create, truncate })?;
+    let (file, _) = open_file(
+        guest,
+        &path,
+        OpenOptions {
+            read: false,
+            write: true,
+            create,
+            truncate,
+        },
+    )?;
     write_all(&file, 0, contents)?;
     now(Data::None)
 }
 
 fn append(guest: &mut Guest, request: &Request) -> Outcome {
     let (path, contents) = (path_of(request, 0)?, bytes(request, 1)?);
-    let options = OpenOptions { read: false, write: true, create: Create::WithParents, truncate: false };
+    let options = OpenOptions {
+        read: false,
+        write: true,
+        create: Create::WithParents,
+        truncate: false,
+    };
     let (file, metadata) = open_file(guest, &path, options)?;
     write_all(&file, metadata.size, contents)?;
     now(Data::None)
@@ -153,21 +206,36 @@ fn append(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn touch(guest: &mut Guest, request: &Request) -> Outcome {
     let path = path_of(request, 0)?;
-    let options = OpenOptions { read: false, write: true, create: Create::IfMissing, truncate: false };
+    let options = OpenOptions {
+        read: false,
+        write: true,
+        create: Create::IfMissing,
+        truncate: false,
+    };
     open_file(guest, &path, options)?;
     let time = crate::clock::wall_clock_ns(guest);
-    guest.directory()?.set_attributes(Guest::soon(), path, None, None, Some(time)).map_err(|error| of_call(error, of_directory))?;
+    guest
+        .directory()?
+        .set_attributes(Guest::soon(), path, None, None, Some(time))
+        .map_err(|error| of_call(error, of_directory))?;
     now(Data::None)
 }
 
 fn remove(guest: &mut Guest, request: &Request, kind: FileType) -> Outcome {
     let path = path_of(request, 0)?;
     match (stat(guest, &path)?.file_type, kind) {
-        (FileType::Directory, FileType::File) => return Err(SystemError::new(errno::ISDIR, "is a directory")),
-        (FileType::File, FileType::Directory) => return Err(SystemError::new(errno::NOTDIR, "not a directory")),
+        (FileType::Directory, FileType::File) => {
+            return Err(SystemError::new(errno::ISDIR, "is a directory"));
+        }
+        (FileType::File, FileType::Directory) => {
+            return Err(SystemError::new(errno::NOTDIR, "not a directory"));
+        }
         _ => {}
     }
-    guest.directory()?.remove(Guest::soon(), path, false).map_err(|error| of_call(error, of_directory))?;
+    guest
+        .directory()?
+        .remove(Guest::soon(), path, false)
+        .map_err(|error| of_call(error, of_directory))?;
     now(Data::None)
 }
 
@@ -177,15 +245,27 @@ fn change_directory(guest: &mut Guest, request: &Request) -> Outcome {
         return Err(SystemError::new(errno::NOTDIR, "not a directory"));
     }
     guest.cwd.clone_from(&path);
-    guest.services.process.set_cwd(Guest::soon(), path).map_err(|error| of_call(error, of_process))?;
+    guest
+        .services
+        .process
+        .set_cwd(Guest::soon(), path)
+        .map_err(|error| of_call(error, of_process))?;
     now(Data::None)
 }
 
 fn list(guest: &Guest, path: &str) -> Result<Vec<(String, Metadata)>, SystemError> {
     let (mut found, mut after) = (Vec::new(), String::new());
     loop {
-        let listing = guest.directory()?.list(Guest::soon(), path, &after).map_err(|error| of_call(error, of_directory))?;
-        found.extend(listing.entries.into_iter().map(|entry| (entry.name, entry.metadata)));
+        let listing = guest
+            .directory()?
+            .list(Guest::soon(), path, &after)
+            .map_err(|error| of_call(error, of_directory))?;
+        found.extend(
+            listing
+                .entries
+                .into_iter()
+                .map(|entry| (entry.name, entry.metadata)),
+        );
         match listing.next {
             Some(next) => after = next,
             None => return Ok(found),
@@ -208,7 +288,11 @@ fn walk(guest: &Guest, root: &str) -> Result<Vec<(String, u64)>, SystemError> {
     let (mut found, mut left) = (Vec::new(), vec![String::new()]);
     while let Some(below) = left.pop() {
         for (name, metadata) in list(guest, &format!("{root}/{below}"))? {
-            let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+            let path = if below.is_empty() {
+                name
+            } else {
+                format!("{below}/{name}")
+            };
             match metadata.file_type {
                 FileType::Directory => left.push(path),
                 _ => found.push((path, metadata.size)),
@@ -223,7 +307,9 @@ fn open(guest: &mut Guest, request: &Request) -> Outcome {
     let (path, mode) = (path_of(request, 0)?, text(request, 1)?);
     let device = match path.as_str() {
         "/dev/null" => Some(Descriptor::Null),
-        "/dev/stdin" | "/dev/tty" if mode == "r" => Some(Descriptor::Input(guest.descriptors.input.clone())),
+        "/dev/stdin" | "/dev/tty" if mode == "r" => {
+            Some(Descriptor::Input(guest.descriptors.input.clone()))
+        }
         "/dev/stdout" | "/dev/tty" => Some(Descriptor::Output(guest.descriptors.output.clone())),
         "/dev/stderr" => Some(Descriptor::Output(guest.descriptors.error.clone())),
         _ => None,
@@ -232,21 +318,60 @@ fn open(guest: &mut Guest, request: &Request) -> Outcome {
         return now(Data::Number(guest.descriptors.add(device)));
     }
     let options = match mode {
-        "r" => OpenOptions { read: true, write: false, create: Create::Never, truncate: false },
-        "w" => OpenOptions { read: false, write: true, create: Create::WithParents, truncate: true },
-        "a" => OpenOptions { read: false, write: true, create: Create::WithParents, truncate: false },
-        _ => OpenOptions { read: true, write: true, create: Create::Never, truncate: false },
+        "r" => OpenOptions {
+            read: true,
+            write: false,
+            create: Create::Never,
+            truncate: false,
+        },
+        "w" => OpenOptions {
+            read: false,
+            write: true,
+            create: Create::WithParents,
+            truncate: true,
+        },
+        "a" => OpenOptions {
+            read: false,
+            write: true,
+            create: Create::WithParents,
+            truncate: false,
+        },
+        _ => OpenOptions {
+            read: true,
+            write: true,
+            create: Create::Never,
+            truncate: false,
+        },
     };
     let (client, metadata) = open_file(guest, &path, options)?;
     let position = if mode == "a" { metadata.size } else { 0 };
-    let state = OpenFileState { client, position: Cell::new(position), path, mode: mode.to_string() };
-    now(Data::Number(guest.descriptors.add(Descriptor::File(OpenFile(Rc::new(state))))))
+    let state = OpenFileState {
+        client,
+        position: Cell::new(position),
+        path,
+        mode: mode.to_string(),
+    };
+    now(Data::Number(
+        guest
+            .descriptors
+            .add(Descriptor::File(OpenFile(Rc::new(state)))),
+    ))
 }
 
 fn make_pipe(guest: &mut Guest) -> Outcome {
-    let (reader, writer) = guest.services.process.pipe(Guest::soon(), PIPE_BYTES, false).map_err(|error| of_call(error, of_process))?;
-    let read = guest.descriptors.add(Descriptor::Input(Input::stream(protocols::stream::Client::adopt(reader))));
-    let write = guest.descriptors.add(Descriptor::Output(crate::descriptors::Output::new(protocols::stream::Client::adopt(writer))));
+    let (reader, writer) = guest
+        .services
+        .process
+        .pipe(Guest::soon(), PIPE_BYTES, false)
+        .map_err(|error| of_call(error, of_process))?;
+    let read = guest.descriptors.add(Descriptor::Input(Input::stream(
+        protocols::stream::Client::adopt(reader),
+    )));
+    let write = guest
+        .descriptors
+        .add(Descriptor::Output(crate::descriptors::Output::new(
+            protocols::stream::Client::adopt(writer),
+        )));
     now(Data::List(vec![Data::Number(read), Data::Number(write)]))
 }
 
@@ -254,11 +379,17 @@ fn read_file(file: &OpenFile, most: usize) -> Result<Vec<u8>, SystemError> {
     let mut contents = Vec::new();
     while contents.len() < most {
         let wanted = (most - contents.len()).min(MAX_CHUNK_BYTES) as u32;
-        let piece = file.0.client.read(Guest::soon(), file.0.position.get(), wanted).map_err(|error| of_call(error, of_directory))?;
+        let piece = file
+            .0
+            .client
+            .read(Guest::soon(), file.0.position.get(), wanted)
+            .map_err(|error| of_call(error, of_directory))?;
         if piece.is_empty() {
             break;
         }
-        file.0.position.set(file.0.position.get() + piece.len() as u64);
+        file.0
+            .position
+            .set(file.0.position.get() + piece.len() as u64);
         contents.extend(piece);
     }
     Ok(contents)
@@ -268,7 +399,10 @@ fn read(guest: &mut Guest, request: &Request) -> Outcome {
     let most = usize::try_from(integer(request, 1).unwrap_or(-1)).ok();
     match guest.descriptors.get(integer(request, 0)?)? {
         Descriptor::Null => now(Data::Bytes(Vec::new())),
-        Descriptor::File(file) => now(Data::Bytes(read_file(&file, most.unwrap_or(MAX_WHOLE_BYTES as usize))?)),
+        Descriptor::File(file) => now(Data::Bytes(read_file(
+            &file,
+            most.unwrap_or(MAX_WHOLE_BYTES as usize),
+        )?)),
         Descriptor::Output(_) => Err(not_for("reading", request)),
         Descriptor::Input(input) => {
             let token = guest.token();
@@ -320,14 +454,21 @@ pub enum Wanted {
 }
 
 fn line_data(line: Option<Vec<u8>>) -> Data {
-    line.map_or(Data::None, |line| Data::Text(String::from_utf8_lossy(&line).into_owned()))
+    line.map_or(Data::None, |line| {
+        Data::Text(String::from_utf8_lossy(&line).into_owned())
+    })
 }
 
 /// Answers `token` as soon as the input has what is wanted.
 ///
 /// # Errors
 /// If the stream can't be asked.
-pub fn fetch(guest: &mut Guest, token: Token, input: Input, wanted: Wanted) -> Result<(), SystemError> {
+pub fn fetch(
+    guest: &mut Guest,
+    token: Token,
+    input: Input,
+    wanted: Wanted,
+) -> Result<(), SystemError> {
     let ready = match wanted {
         Wanted::Line => input.take_line().map(line_data),
         Wanted::Bytes(Some(most)) => input.take(most).map(Data::Bytes),
@@ -358,7 +499,9 @@ fn write(guest: &mut Guest, request: &Request) -> Outcome {
         Descriptor::Output(output) => output.write(contents)?,
         Descriptor::File(file) => {
             write_all(&file.0.client, file.0.position.get(), contents)?;
-            file.0.position.set(file.0.position.get() + contents.len() as u64);
+            file.0
+                .position
+                .set(file.0.position.get() + contents.len() as u64);
         }
         Descriptor::Input(_) => return Err(not_for("writing", request)),
     }
@@ -367,7 +510,10 @@ fn write(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn not_for(what: &str, request: &Request) -> SystemError {
     let descriptor = integer(request, 0).unwrap_or(-1);
-    SystemError::new(errno::INVAL, format!("fd {descriptor} is not open for {what}"))
+    SystemError::new(
+        errno::INVAL,
+        format!("fd {descriptor} is not open for {what}"),
+    )
 }
 
 fn seek(guest: &mut Guest, request: &Request) -> Outcome {
@@ -378,10 +524,18 @@ fn seek(guest: &mut Guest, request: &Request) -> Outcome {
     let from = match integer(request, 2).unwrap_or(0) {
         0 => 0,
         1 => file.0.position.get(),
-        2 => file.0.client.stat(Guest::soon()).map_err(|error| of_call(error, of_directory))?.size,
+        2 => {
+            file.0
+                .client
+                .stat(Guest::soon())
+                .map_err(|error| of_call(error, of_directory))?
+                .size
+        }
         _ => return Err(SystemError::new(errno::INVAL, "whence is 0, 1 or 2")),
     };
-    let position = from.checked_add_signed(offset).ok_or_else(|| SystemError::new(errno::INVAL, "invalid argument"))?;
+    let position = from
+        .checked_add_signed(offset)
+        .ok_or_else(|| SystemError::new(errno::INVAL, "invalid argument"))?;
     file.0.position.set(position);
     now(number(position))
 }
@@ -392,9 +546,18 @@ fn descriptor_stat(guest: &mut Guest, request: &Request) -> Outcome {
         Descriptor::Input(_) => (0, String::new(), "r".to_string(), "pipe"),
         Descriptor::Output(_) => (0, String::new(), "w".to_string(), "pipe"),
         Descriptor::File(file) => {
-            let size = file.0.client.stat(Guest::soon()).map_or(0, |metadata| metadata.size);
+            let size = file
+                .0
+                .client
+                .stat(Guest::soon())
+                .map_or(0, |metadata| metadata.size);
             (size, file.0.path.clone(), file.0.mode.clone(), "file")
         }
     };
-    now(record([("size", number(size)), ("path", Data::Text(path)), ("mode", Data::Text(mode)), ("kind", Data::Text(kind.into()))]))
+    now(record([
+        ("size", number(size)),
+        ("path", Data::Text(path)),
+        ("mode", Data::Text(mode)),
+        ("kind", Data::Text(kind.into())),
+    ]))
 }

@@ -9,10 +9,13 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use libipc::object::Connection;
-use libipc::{Boot, CallError, Calls, Completed, Deadline, Endpoint, Instant, Pending, StartError, Wake};
+use libipc::{
+    Boot, CallError, Calls, Completed, Deadline, Endpoint, Instant, Pending, StartError, Wake,
+};
 use pebble_rt::modules::{errno, path};
 use pebble_rt::system::{
-    Answer, Data, Family, Grants, ModuleContent, ModuleText, Patience, Request, Started, Stream, System, SystemError, Token,
+    Answer, Data, Family, Grants, ModuleContent, ModuleText, Patience, Request, Started, Stream,
+    System, SystemError, Token,
 };
 use protocols::process::GuestConfig;
 use protocols::{directory, log, platform, process, services, socket, stream, terminal};
@@ -21,7 +24,9 @@ use crate::descriptors::{Descriptors, Input, Output};
 use crate::operations::Done;
 use crate::processes::Jobs;
 use crate::pumps::Pumps;
-use crate::{clock, files, network, processes, services as service_family, terminal as terminal_family};
+use crate::{
+    clock, files, network, processes, services as service_family, terminal as terminal_family,
+};
 
 /// What a server may take for a short answer. A service that is being restarted is waited for in it.
 pub const PATIENCE_MS: u64 = 10_000;
@@ -142,7 +147,9 @@ impl Guest {
             return false;
         }
         let input = &self.descriptors.input;
-        *self.reads_terminal.get_or_insert_with(|| input.is_terminal())
+        *self
+            .reads_terminal
+            .get_or_insert_with(|| input.is_terminal())
     }
 
     /// A deadline for a short answer.
@@ -160,7 +167,10 @@ impl Guest {
     /// # Errors
     /// If there is none.
     pub fn directory(&self) -> Result<&directory::Client, SystemError> {
-        self.services.directory.as_ref().ok_or_else(|| SystemError::new(errno::NOSYS, "no file system was granted"))
+        self.services
+            .directory
+            .as_ref()
+            .ok_or_else(|| SystemError::new(errno::NOSYS, "no file system was granted"))
     }
 
     /// A token that was not used before.
@@ -170,13 +180,19 @@ impl Guest {
     }
 
     /// Has `handler` called when the call ends.
-    pub fn when_done<T, E>(&mut self, pending: Pending<T, E>, handler: impl FnOnce(&mut Self, Result<T, CallError<E>>) -> Option<(Token, Answer)> + 'static)
-    where
+    pub fn when_done<T, E>(
+        &mut self,
+        pending: Pending<T, E>,
+        handler: impl FnOnce(&mut Self, Result<T, CallError<E>>) -> Option<(Token, Answer)> + 'static,
+    ) where
         T: 'static,
         E: 'static,
     {
         let id = pending.id();
-        self.handlers.insert(id, Box::new(move |guest, completed| handler(guest, pending.finish(completed))));
+        self.handlers.insert(
+            id,
+            Box::new(move |guest, completed| handler(guest, pending.finish(completed))),
+        );
     }
 
     /// Gives an answer at the next [`System::wait`].
@@ -187,7 +203,9 @@ impl Guest {
     /// Answers after so many milliseconds.
     pub fn after(&mut self, milliseconds: u64) -> Token {
         let token = self.token();
-        let at = Instant::now().as_ns().saturating_add(milliseconds.saturating_mul(1_000_000));
+        let at = Instant::now()
+            .as_ns()
+            .saturating_add(milliseconds.saturating_mul(1_000_000));
         self.timers.push((at, token));
         token
     }
@@ -228,14 +246,23 @@ impl Guest {
         let now = Instant::now().as_ns();
         self.timers.sort_unstable_by_key(|(at, _)| *at);
         let expired = self.timers.iter().take_while(|(at, _)| *at <= now).count();
-        self.answers.extend(self.timers.drain(..expired).map(|(_, token)| (token, Ok(Data::None))));
+        self.answers.extend(
+            self.timers
+                .drain(..expired)
+                .map(|(_, token)| (token, Ok(Data::None))),
+        );
     }
 
     fn take_answers(&mut self) -> Vec<(Token, Answer)> {
         let cancelled = core::mem::take(&mut self.cancelled);
         let answers = core::mem::take(&mut self.answers);
-        let (dropped, kept): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(token, _)| cancelled.contains(token));
-        self.cancelled = cancelled.into_iter().filter(|token| dropped.iter().all(|(gone, _)| gone != token)).collect();
+        let (dropped, kept): (Vec<_>, Vec<_>) = answers
+            .into_iter()
+            .partition(|(token, _)| cancelled.contains(token));
+        self.cancelled = cancelled
+            .into_iter()
+            .filter(|token| dropped.iter().all(|(gone, _)| gone != token))
+            .collect();
         kept
     }
 }
@@ -253,8 +280,17 @@ fn grants(services: &Services, modules: Option<&[String]>) -> Grants {
             grants = grants.with(family);
         }
     }
-    let Some(modules) = modules else { return grants };
-    let named = [("fs", Family::Fs), ("proc", Family::Proc), ("term", Family::Term), ("clock", Family::Clock), ("service", Family::Service), ("net", Family::Net)];
+    let Some(modules) = modules else {
+        return grants;
+    };
+    let named = [
+        ("fs", Family::Fs),
+        ("proc", Family::Proc),
+        ("term", Family::Term),
+        ("clock", Family::Clock),
+        ("service", Family::Service),
+        ("net", Family::Net),
+    ];
     for (name, family) in named {
         if modules.iter().all(|module| module != name) {
             grants = grants.without(family);
@@ -267,7 +303,8 @@ fn content(label: &str, bytes: Vec<u8>) -> Result<ModuleContent, SystemError> {
     if label.ends_with(".pbc") {
         return Ok(ModuleContent::Bytecode(bytes));
     }
-    let source = String::from_utf8(bytes).map_err(|_| SystemError::new(errno::INVAL, format!("'{label}' is not UTF-8")))?;
+    let source = String::from_utf8(bytes)
+        .map_err(|_| SystemError::new(errno::INVAL, format!("'{label}' is not UTF-8")))?;
     Ok(ModuleContent::Source(source))
 }
 
@@ -320,12 +357,19 @@ impl System for Guest {
         let now = Instant::now().as_ns();
         let limit = match patience {
             Patience::Poll => now,
-            Patience::Milliseconds(milliseconds) => now.saturating_add(milliseconds.saturating_mul(1_000_000)),
+            Patience::Milliseconds(milliseconds) => {
+                now.saturating_add(milliseconds.saturating_mul(1_000_000))
+            }
             Patience::Forever => u64::MAX,
         };
         self.expire_timers();
         while self.answers.is_empty() {
-            let timer = self.timers.iter().map(|(at, _)| *at).min().unwrap_or(u64::MAX);
+            let timer = self
+                .timers
+                .iter()
+                .map(|(at, _)| *at)
+                .min()
+                .unwrap_or(u64::MAX);
             let until = limit.min(timer);
             let has_come = self.step((until != u64::MAX).then_some(until));
             self.expire_timers();
@@ -351,8 +395,16 @@ impl System for Guest {
         }
         for label in candidates {
             match files::read_whole(self, &format!("/{label}")) {
-                Ok(bytes) => return Ok(Some(ModuleText { content: content(&label, bytes)?, label: label.to_string() })),
-                Err(error) if error.errno == errno::NOENT || error.errno == errno::NOTDIR || error.errno == errno::NOSYS => {}
+                Ok(bytes) => {
+                    return Ok(Some(ModuleText {
+                        content: content(&label, bytes)?,
+                        label: label.to_string(),
+                    }));
+                }
+                Err(error)
+                    if error.errno == errno::NOENT
+                        || error.errno == errno::NOTDIR
+                        || error.errno == errno::NOSYS => {}
                 Err(error) => return Err(error),
             }
         }

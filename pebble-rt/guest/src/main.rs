@@ -50,7 +50,13 @@ fn main(mut boot: Boot) -> Result<(), StartError> {
 }
 
 /// Runs the program to its end and gives its exit status.
-fn run(mut guest: Guest, label: &str, config: GuestConfig, arguments: Vec<String>, environment: Vec<(String, String)>) -> u64 {
+fn run(
+    mut guest: Guest,
+    label: &str,
+    config: GuestConfig,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+) -> u64 {
     let program = match config.source {
         Some(source) => ModuleContent::Source(source),
         None => match guest.program(label) {
@@ -61,8 +67,16 @@ fn run(mut guest: Guest, label: &str, config: GuestConfig, arguments: Vec<String
             }
         },
     };
-    let limits = Limits { memory_bytes: MEMORY_BYTES, ..Limits::default() };
-    let mut vm = Vm::new(limits, arguments, Box::new(guest), &[&pebble_rt::modules::LIBRARY]);
+    let limits = Limits {
+        memory_bytes: MEMORY_BYTES,
+        ..Limits::default()
+    };
+    let mut vm = Vm::new(
+        limits,
+        arguments,
+        Box::new(guest),
+        &[&pebble_rt::modules::LIBRARY],
+    );
     for (name, value) in globals(&config.cwd, &environment) {
         if vm.set_global(name, value).is_err() {
             return complain(&mut vm, "arguments and environment do not fit into memory");
@@ -98,13 +112,21 @@ fn complain(vm: &mut Vm, text: &str) -> u64 {
 
 /// What a program finds set when it starts.
 fn globals(cwd: &str, environment: &[(String, String)]) -> [(&'static str, Data); 5] {
-    let path = environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-    let pairs = environment.iter().map(|(name, value)| (name.clone(), Data::Text(value.clone())));
+    let path = environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or("", |(_, value)| value);
+    let pairs = environment
+        .iter()
+        .map(|(name, value)| (name.clone(), Data::Text(value.clone())));
     [
         ("CWD", Data::Text(cwd.into())),
         ("ENV", Data::Record(pairs.collect())),
         ("PATH", Data::Text(path.into())),
         ("FS_MODE", Data::Text("hostfs".into())),
-        ("SYSTEM_RUNTIME_PATH", Data::Text("system/runtime.peb".into())),
+        (
+            "SYSTEM_RUNTIME_PATH",
+            Data::Text("system/runtime.peb".into()),
+        ),
     ]
 }

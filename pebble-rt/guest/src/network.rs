@@ -24,7 +24,11 @@ pub struct Sockets {
 }
 
 enum Socket {
-    Stream { client: tcp::Client, sent: u64, received: u64 },
+    Stream {
+        client: tcp::Client,
+        sent: u64,
+        received: u64,
+    },
     Listener(tcp_listener::Client),
 }
 
@@ -42,7 +46,12 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
         "lookup" => lookup(guest, request),
         "resolve" => {
             let addresses = resolve(guest, text(request, 0)?)?;
-            now(Data::List(addresses.into_iter().map(|address| Data::Text(shown(address).to_string())).collect()))
+            now(Data::List(
+                addresses
+                    .into_iter()
+                    .map(|address| Data::Text(shown(address).to_string()))
+                    .collect(),
+            ))
         }
         "tcp_probe" => probe(guest, request),
         "connect" => connect(guest, request),
@@ -71,7 +80,11 @@ fn not_open(id: i64) -> SystemError {
 }
 
 fn client(guest: &Guest) -> Result<&socket::Client, SystemError> {
-    guest.services.socket.as_ref().ok_or_else(|| SystemError::new(errno::NOSYS, "no network was granted"))
+    guest
+        .services
+        .socket
+        .as_ref()
+        .ok_or_else(|| SystemError::new(errno::NOSYS, "no network was granted"))
 }
 
 fn shown(address: IpAddress) -> IpAddr {
@@ -88,13 +101,21 @@ fn resolve(guest: &Guest, host: &str) -> Result<Vec<IpAddress>, SystemError> {
         Err(_) if host == "localhost" => return Ok(vec![IpAddress::V4([127, 0, 0, 1])]),
         Err(_) => {}
     }
-    client(guest)?.resolve(Guest::soon(), host).map_err(|error| of_call(error, of_socket))
+    client(guest)?
+        .resolve(Guest::soon(), host)
+        .map_err(|error| of_call(error, of_socket))
 }
 
 fn lookup(guest: &mut Guest, request: &Request) -> Outcome {
     let host = text(request, 0)?;
     let (addresses, error) = match resolve(guest, host) {
-        Ok(addresses) => (addresses.into_iter().map(|address| Data::Text(shown(address).to_string())).collect(), String::new()),
+        Ok(addresses) => (
+            addresses
+                .into_iter()
+                .map(|address| Data::Text(shown(address).to_string()))
+                .collect(),
+            String::new(),
+        ),
         Err(error) => (Vec::new(), error.text),
     };
     now(record([
@@ -106,9 +127,15 @@ fn lookup(guest: &mut Guest, request: &Request) -> Outcome {
 }
 
 fn open(guest: &Guest, host: &str, port: i64) -> Result<(tcp::Client, IpAddress), SystemError> {
-    let port = u16::try_from(port).map_err(|_| SystemError::new(errno::INVAL, "a port is a number from 0 to 65535"))?;
-    let ip = resolve(guest, host)?.first().copied().ok_or_else(|| SystemError::new(errno::IO, "name not found"))?;
-    let connection = client(guest)?.connect(Guest::soon(), SocketAddress { ip, port }).map_err(|error| of_call(error, of_socket))?;
+    let port = u16::try_from(port)
+        .map_err(|_| SystemError::new(errno::INVAL, "a port is a number from 0 to 65535"))?;
+    let ip = resolve(guest, host)?
+        .first()
+        .copied()
+        .ok_or_else(|| SystemError::new(errno::IO, "name not found"))?;
+    let connection = client(guest)?
+        .connect(Guest::soon(), SocketAddress { ip, port })
+        .map_err(|error| of_call(error, of_socket))?;
     Ok((tcp::Client::adopt(connection), ip))
 }
 
@@ -137,25 +164,42 @@ fn probe(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn connect(guest: &mut Guest, request: &Request) -> Outcome {
     let (client, _) = open(guest, text(request, 0)?, integer(request, 1)?)?;
-    now(Data::Number(guest.sockets.add(Socket::Stream { client, sent: 0, received: 0 })))
+    now(Data::Number(guest.sockets.add(Socket::Stream {
+        client,
+        sent: 0,
+        received: 0,
+    })))
 }
 
 fn listen(guest: &mut Guest, request: &Request) -> Outcome {
-    let port = u16::try_from(integer(request, 0)?).map_err(|_| SystemError::new(errno::INVAL, "a port is a number from 0 to 65535"))?;
-    let (connection, _) = client(guest)?.listen(Guest::soon(), port, 8).map_err(|error| of_call(error, of_socket))?;
-    now(Data::Number(guest.sockets.add(Socket::Listener(tcp_listener::Client::adopt(connection)))))
+    let port = u16::try_from(integer(request, 0)?)
+        .map_err(|_| SystemError::new(errno::INVAL, "a port is a number from 0 to 65535"))?;
+    let (connection, _) = client(guest)?
+        .listen(Guest::soon(), port, 8)
+        .map_err(|error| of_call(error, of_socket))?;
+    now(Data::Number(guest.sockets.add(Socket::Listener(
+        tcp_listener::Client::adopt(connection),
+    ))))
 }
 
 fn accept(guest: &mut Guest, request: &Request) -> Outcome {
     let id = integer(request, 0)?;
-    let Some(Socket::Listener(listener)) = guest.sockets.open.get(&id) else { return Err(not_open(id)) };
-    let pending = listener.start_accept(&guest.calls, Guest::late()).map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
+    let Some(Socket::Listener(listener)) = guest.sockets.open.get(&id) else {
+        return Err(not_open(id));
+    };
+    let pending = listener
+        .start_accept(&guest.calls, Guest::late())
+        .map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
     let token = guest.token();
     guest.when_done(pending, move |guest, result| {
         let answer = match result {
             Ok((connection, _)) => {
                 let client = tcp::Client::adopt(connection);
-                Ok(Data::Number(guest.sockets.add(Socket::Stream { client, sent: 0, received: 0 })))
+                Ok(Data::Number(guest.sockets.add(Socket::Stream {
+                    client,
+                    sent: 0,
+                    received: 0,
+                })))
             }
             Err(error) => Err(of_call(error, of_socket)),
         };
@@ -166,11 +210,15 @@ fn accept(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn send(guest: &mut Guest, request: &Request) -> Outcome {
     let (id, data) = (integer(request, 0)?, bytes(request, 1)?);
-    let Some(Socket::Stream { client, sent, .. }) = guest.sockets.open.get_mut(&id) else { return Err(not_open(id)) };
+    let Some(Socket::Stream { client, sent, .. }) = guest.sockets.open.get_mut(&id) else {
+        return Err(not_open(id));
+    };
     let mut rest = data;
     while !rest.is_empty() {
         let piece = &rest[..rest.len().min(MAX_CHUNK_BYTES)];
-        let position = client.send(Guest::late(), *sent, piece).map_err(|error| of_call(error, of_socket))?;
+        let position = client
+            .send(Guest::late(), *sent, piece)
+            .map_err(|error| of_call(error, of_socket))?;
         let taken = (position.saturating_sub(*sent) as usize).min(piece.len());
         *sent = position;
         rest = &rest[taken..];
@@ -180,10 +228,18 @@ fn send(guest: &mut Guest, request: &Request) -> Outcome {
 
 fn receive(guest: &mut Guest, request: &Request) -> Outcome {
     let id = integer(request, 0)?;
-    let most = u32::try_from(integer(request, 1).unwrap_or(MAX_CHUNK_BYTES as i64)).unwrap_or(1).clamp(1, MAX_CHUNK_BYTES as u32);
-    let Some(Socket::Stream { client, received, .. }) = guest.sockets.open.get(&id) else { return Err(not_open(id)) };
-    let pending =
-        client.start_receive(&guest.calls, Guest::late(), *received, most).map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
+    let most = u32::try_from(integer(request, 1).unwrap_or(MAX_CHUNK_BYTES as i64))
+        .unwrap_or(1)
+        .clamp(1, MAX_CHUNK_BYTES as u32);
+    let Some(Socket::Stream {
+        client, received, ..
+    }) = guest.sockets.open.get(&id)
+    else {
+        return Err(not_open(id));
+    };
+    let pending = client
+        .start_receive(&guest.calls, Guest::late(), *received, most)
+        .map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
     let token = guest.token();
     guest.when_done(pending, move |guest, result| {
         let answer = match result {

@@ -23,7 +23,14 @@ pub fn now(data: Data) -> Outcome {
 }
 
 fn wrong(request: &Request, index: usize, what: &str) -> SystemError {
-    SystemError::new(errno::INVAL, format!("{}() expects {what} as argument {}", request.operation, index + 1))
+    SystemError::new(
+        errno::INVAL,
+        format!(
+            "{}() expects {what} as argument {}",
+            request.operation,
+            index + 1
+        ),
+    )
 }
 
 /// A text argument.
@@ -63,7 +70,10 @@ pub fn bytes(request: &Request, index: usize) -> Result<&[u8], SystemError> {
 /// A named value of the options in argument `index`.
 pub fn option<'r>(request: &'r Request, index: usize, name: &str) -> Option<&'r Data> {
     match request.arguments.get(index) {
-        Some(Data::Record(fields)) => fields.iter().find(|(known, _)| known == name).map(|(_, value)| value),
+        Some(Data::Record(fields)) => fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value),
         _ => None,
     }
 }
@@ -75,5 +85,10 @@ pub fn number(value: u64) -> Data {
 
 /// A record as data.
 pub fn record<const N: usize>(fields: [(&str, Data); N]) -> Data {
-    Data::Record(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    Data::Record(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect(),
+    )
 }

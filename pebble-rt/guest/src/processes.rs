@@ -73,8 +73,14 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
         "records" => records(guest),
         "jobs" => jobs(guest),
         "foreground_group" => {
-            let state = guest.services.terminal.as_ref().and_then(|terminal| terminal.state(Guest::soon()).ok());
-            now(Data::Number(state.map_or(0, |state| i64::from(state.foreground))))
+            let state = guest
+                .services
+                .terminal
+                .as_ref()
+                .and_then(|terminal| terminal.state(Guest::soon()).ok());
+            now(Data::Number(
+                state.map_or(0, |state| i64::from(state.foreground)),
+            ))
         }
         "set_foreground" | "setpgid" => now(Data::None),
         "foreground_job" => wait(guest, pid_of(request, 0)?, Wait::Job),
@@ -97,13 +103,24 @@ fn texts(items: &[String]) -> Data {
 }
 
 fn info(guest: &Guest, pid: u32) -> Result<Info, SystemError> {
-    guest.services.process.info(Guest::soon(), pid).map_err(|error| of_call(error, of_process))
+    guest
+        .services
+        .process
+        .info(Guest::soon(), pid)
+        .map_err(|error| of_call(error, of_process))
 }
 
 fn own_context(guest: &mut Guest) -> Outcome {
     let own = info(guest, guest.pid)?;
-    let environment = guest.environment.iter().map(|(name, value)| (name.clone(), Data::Text(value.clone())));
-    let search = guest.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    let environment = guest
+        .environment
+        .iter()
+        .map(|(name, value)| (name.clone(), Data::Text(value.clone())));
+    let search = guest
+        .environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or("", |(_, value)| value);
     now(record([
         ("pid", Data::Number(i64::from(own.pid))),
         ("ppid", Data::Number(i64::from(own.parent))),
@@ -115,7 +132,15 @@ fn own_context(guest: &mut Guest) -> Outcome {
         ("uid", Data::Number(i64::from(own.uid))),
         ("gid", Data::Number(i64::from(own.uid))),
         ("umask", Data::Text("022".into())),
-        ("path", Data::List(search.split(':').map(|entry| Data::Text(entry.into())).collect())),
+        (
+            "path",
+            Data::List(
+                search
+                    .split(':')
+                    .map(|entry| Data::Text(entry.into()))
+                    .collect(),
+            ),
+        ),
     ]))
 }
 
@@ -134,7 +159,10 @@ fn record_of(found: &Info) -> Data {
         ("kind", Data::Text("vm".into())),
         ("state", Data::Text(state_name(found.state).into())),
         ("command", Data::Text(found.argv.join(" "))),
-        ("program", Data::Text(found.argv.first().cloned().unwrap_or_default())),
+        (
+            "program",
+            Data::Text(found.argv.first().cloned().unwrap_or_default()),
+        ),
         ("argv", texts(found.argv.get(1..).unwrap_or_default())),
         ("cwd", Data::Text(found.cwd.clone())),
         ("ppid", Data::Number(i64::from(found.parent))),
@@ -145,7 +173,10 @@ fn record_of(found: &Info) -> Data {
         ("error", Data::Text(String::new())),
         ("cpu", Data::Number(i64::from(found.cpu))),
         ("memory", crate::operations::number(found.private_bytes)),
-        ("cpu_ms", crate::operations::number(found.cpu_ns / 1_000_000)),
+        (
+            "cpu_ms",
+            crate::operations::number(found.cpu_ns / 1_000_000),
+        ),
     ])
 }
 
@@ -190,19 +221,35 @@ fn ended_record(pid: u32, child: &Child, exit: &Exit) -> Data {
 fn records(guest: &mut Guest) -> Outcome {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
-        let pids = guest.services.process.list(Guest::soon(), after).map_err(|error| of_call(error, of_process))?;
+        let pids = guest
+            .services
+            .process
+            .list(Guest::soon(), after)
+            .map_err(|error| of_call(error, of_process))?;
         let Some(last) = pids.last() else { break };
         after = *last;
         // One that ended in between is none any more.
-        found.extend(pids.iter().filter_map(|pid| info(guest, *pid).ok()).map(|info| record_of(&info)));
+        found.extend(
+            pids.iter()
+                .filter_map(|pid| info(guest, *pid).ok())
+                .map(|info| record_of(&info)),
+        );
     }
     now(Data::List(found))
 }
 
 fn jobs(guest: &mut Guest) -> Outcome {
-    let own: Vec<u32> = guest.jobs.children.iter().filter(|(_, child)| child.is_background).map(|(pid, _)| *pid).collect();
+    let own: Vec<u32> = guest
+        .jobs
+        .children
+        .iter()
+        .filter(|(_, child)| child.is_background)
+        .map(|(pid, _)| *pid)
+        .collect();
     let records = own.into_iter().map(|pid| match &guest.jobs.children[&pid] {
-        Child { ended: Some(exit), .. } => ended_record(pid, &guest.jobs.children[&pid], exit),
+        Child {
+            ended: Some(exit), ..
+        } => ended_record(pid, &guest.jobs.children[&pid], exit),
         _ => info(guest, pid).map_or(Data::None, |info| record_of(&info)),
     });
     now(Data::List(records.collect()))
@@ -210,7 +257,9 @@ fn jobs(guest: &mut Guest) -> Outcome {
 
 fn arguments_of(request: &Request, index: usize) -> Result<Vec<String>, SystemError> {
     let refused = || SystemError::new(errno::INVAL, "arguments must be strings");
-    let Some(Data::List(items)) = request.arguments.get(index) else { return Err(refused()) };
+    let Some(Data::List(items)) = request.arguments.get(index) else {
+        return Err(refused());
+    };
     let text = |item: &Data| match item {
         Data::Text(text) => Ok(text.clone()),
         Data::Number(number) => Ok(number.to_string()),
@@ -242,13 +291,24 @@ fn request_for(guest: &Guest, request: &Request) -> Result<SpawnRequest, SystemE
 }
 
 /// The terminal for a child in front: a group and Connections of its own if we lead the session, else a share of ours.
-fn terminal_for(guest: &mut Guest, in_front: bool) -> Result<(Option<u32>, Option<terminal::Opened>), SystemError> {
-    let Some(terminal) = &guest.services.terminal else { return Ok((None, None)) };
-    let group = guest.services.process.new_group(Guest::soon()).map_err(|error| of_call(error, of_process))?;
+fn terminal_for(
+    guest: &mut Guest,
+    in_front: bool,
+) -> Result<(Option<u32>, Option<terminal::Opened>), SystemError> {
+    let Some(terminal) = &guest.services.terminal else {
+        return Ok((None, None));
+    };
+    let group = guest
+        .services
+        .process
+        .new_group(Guest::soon())
+        .map_err(|error| of_call(error, of_process))?;
     match terminal.open(Guest::soon(), group) {
         Ok(opened) => {
             if in_front {
-                terminal.set_foreground(Guest::soon(), group).map_err(|error| of_call(error, crate::errors::of_terminal))?;
+                terminal
+                    .set_foreground(Guest::soon(), group)
+                    .map_err(|error| of_call(error, crate::errors::of_terminal))?;
             }
             Ok((Some(group), Some(opened)))
         }
@@ -262,7 +322,13 @@ struct Wiring {
     pumps: Vec<PumpId>,
 }
 
-fn start(guest: &mut Guest, mut spawn: SpawnRequest, given: [Option<Descriptor>; 3], is_background: bool, collected: bool) -> Result<u32, SystemError> {
+fn start(
+    guest: &mut Guest,
+    mut spawn: SpawnRequest,
+    given: [Option<Descriptor>; 3],
+    is_background: bool,
+    collected: bool,
+) -> Result<u32, SystemError> {
     guest.descriptors.output.flush()?;
     let (group, opened) = terminal_for(guest, !is_background)?;
     spawn.group = group;
@@ -271,7 +337,11 @@ fn start(guest: &mut Guest, mut spawn: SpawnRequest, given: [Option<Descriptor>;
     let [input, output, error] = given;
     let mut job = None;
     let (own_output, own_error, terminal) = match opened {
-        Some(opened) => (Some(opened.output), Some(opened.error), Some(opened.terminal)),
+        Some(opened) => (
+            Some(opened.output),
+            Some(opened.error),
+            Some(opened.terminal),
+        ),
         None => (None, None, share_terminal(guest)?),
     };
     let input = match input {
@@ -283,11 +353,16 @@ fn start(guest: &mut Guest, mut spawn: SpawnRequest, given: [Option<Descriptor>;
         Some(descriptor) => readable(guest, descriptor, &mut wiring)?,
     };
     let (output, error) = if collected {
-        let (reader, writer) =
-            guest.services.process.pipe(Guest::soon(), JOB_OUTPUT_BYTES, true).map_err(|error| of_call(error, of_process))?;
+        let (reader, writer) = guest
+            .services
+            .process
+            .pipe(Guest::soon(), JOB_OUTPUT_BYTES, true)
+            .map_err(|error| of_call(error, of_process))?;
         job = Some(stream::Client::adopt(reader));
         let writer = stream::Client::adopt(writer);
-        let error = writer.another(Guest::soon()).map_err(|error| of_call(error, crate::errors::of_stream))?;
+        let error = writer
+            .another(Guest::soon())
+            .map_err(|error| of_call(error, crate::errors::of_stream))?;
         (writer.into_connection(), error)
     } else {
         let output = writable(guest, output, own_output, 1, &mut wiring)?;
@@ -296,30 +371,61 @@ fn start(guest: &mut Guest, mut spawn: SpawnRequest, given: [Option<Descriptor>;
     };
     let program = spawn.program.trim_start_matches('/').to_string();
     // A program that does not read from the terminal's stream gets no terminal to read lines from either.
-    let streams = Streams { input, output, error, terminal: terminal.filter(|_| !is_background) };
-    let pid = guest.services.process.spawn(Guest::soon(), spawn, streams).map_err(|error| of_call(error, of_process))?;
-    let child = Child { program, is_background, holds_terminal, pumps: wiring.pumps, collected: job, ended: None };
+    let streams = Streams {
+        input,
+        output,
+        error,
+        terminal: terminal.filter(|_| !is_background),
+    };
+    let pid = guest
+        .services
+        .process
+        .spawn(Guest::soon(), spawn, streams)
+        .map_err(|error| of_call(error, of_process))?;
+    let child = Child {
+        program,
+        is_background,
+        holds_terminal,
+        pumps: wiring.pumps,
+        collected: job,
+        ended: None,
+    };
     guest.jobs.children.insert(pid, child);
     watch(guest, pid)?;
     Ok(pid)
 }
 
 fn share_terminal(guest: &Guest) -> Result<Option<Handle<Connection>>, SystemError> {
-    guest.services.terminal.as_ref().map(|terminal| duplicate(terminal.connection())).transpose()
+    guest
+        .services
+        .terminal
+        .as_ref()
+        .map(|terminal| duplicate(terminal.connection()))
+        .transpose()
 }
 
 fn duplicate(connection: &Handle<Connection>) -> Result<Handle<Connection>, SystemError> {
-    connection.duplicate().map_err(|error| SystemError::new(errno::AGAIN, format!("{error}")))
+    connection
+        .duplicate()
+        .map_err(|error| SystemError::new(errno::AGAIN, format!("{error}")))
 }
 
 /// A pipe that nobody writes to.
 fn nothing_to_read(guest: &Guest) -> Result<Handle<Connection>, SystemError> {
-    let (reader, writer) = guest.services.process.pipe(Guest::soon(), 1, false).map_err(|error| of_call(error, of_process))?;
+    let (reader, writer) = guest
+        .services
+        .process
+        .pipe(Guest::soon(), 1, false)
+        .map_err(|error| of_call(error, of_process))?;
     drop(writer);
     Ok(reader)
 }
 
-fn readable(guest: &mut Guest, descriptor: Descriptor, wiring: &mut Wiring) -> Result<Handle<Connection>, SystemError> {
+fn readable(
+    guest: &mut Guest,
+    descriptor: Descriptor,
+    wiring: &mut Wiring,
+) -> Result<Handle<Connection>, SystemError> {
     match descriptor {
         Descriptor::Input(input) => input.connection(),
         Descriptor::Null | Descriptor::Output(_) => nothing_to_read(guest),
@@ -355,7 +461,11 @@ fn writable(
     }
 }
 
-fn into_file(guest: &mut Guest, file: OpenFile, wiring: &mut Wiring) -> Result<Handle<Connection>, SystemError> {
+fn into_file(
+    guest: &mut Guest,
+    file: OpenFile,
+    wiring: &mut Wiring,
+) -> Result<Handle<Connection>, SystemError> {
     let (reader, writer) = pipe(guest)?;
     wiring.pumps.push(pumps::into_file(guest, reader, file)?);
     Ok(writer.into_connection())
@@ -365,8 +475,16 @@ fn pipe(guest: &Guest) -> Result<(stream::Client, stream::Client), SystemError> 
     pipe_of(guest, JOB_OUTPUT_BYTES, false)
 }
 
-fn pipe_of(guest: &Guest, capacity: u32, capture: bool) -> Result<(stream::Client, stream::Client), SystemError> {
-    let (reader, writer) = guest.services.process.pipe(Guest::soon(), capacity, capture).map_err(|error| of_call(error, of_process))?;
+fn pipe_of(
+    guest: &Guest,
+    capacity: u32,
+    capture: bool,
+) -> Result<(stream::Client, stream::Client), SystemError> {
+    let (reader, writer) = guest
+        .services
+        .process
+        .pipe(Guest::soon(), capacity, capture)
+        .map_err(|error| of_call(error, of_process))?;
     Ok((stream::Client::adopt(reader), stream::Client::adopt(writer)))
 }
 
@@ -413,7 +531,9 @@ pub fn pumps_advanced(guest: &mut Guest) {
 
 /// The answer for whoever waits for a child, if it is over; the child is then forgotten.
 fn finished_answer(guest: &mut Guest, pid: u32, kind: Wait) -> Option<Answer> {
-    let Some(child) = guest.jobs.children.get(&pid) else { return Some(Err(missing())) };
+    let Some(child) = guest.jobs.children.get(&pid) else {
+        return Some(Err(missing()));
+    };
     let exit = child.ended.clone()?;
     if guest.pumps.any_runs(&child.pumps) {
         return None;
@@ -437,7 +557,10 @@ fn job_lines(pid: u32, child: &Child, exit: &Exit) -> Vec<Data> {
         }
     }
     let printed = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<Data> = printed.lines().map(|line| Data::Text(line.into())).collect();
+    let mut lines: Vec<Data> = printed
+        .lines()
+        .map(|line| Data::Text(line.into()))
+        .collect();
     lines.push(Data::Text(format!("[{pid}] {}", ending(exit).0)));
     lines
 }
@@ -455,8 +578,14 @@ fn wait(guest: &mut Guest, pid: u32, kind: Wait) -> Outcome {
 }
 
 fn wait_child(guest: &mut Guest) -> Outcome {
-    let ended = guest.jobs.children.iter().find(|(_, child)| child.ended.is_some());
-    let first = ended.or_else(|| guest.jobs.children.iter().next()).map(|(pid, _)| *pid);
+    let ended = guest
+        .jobs
+        .children
+        .iter()
+        .find(|(_, child)| child.ended.is_some());
+    let first = ended
+        .or_else(|| guest.jobs.children.iter().next())
+        .map(|(pid, _)| *pid);
     wait(guest, first.ok_or_else(missing)?, Wait::Record)
 }
 
@@ -484,17 +613,27 @@ fn spawn(guest: &mut Guest, request: &Request) -> Outcome {
             Data::Number(number) => number.to_string(),
             _ => String::new(),
         };
-        spawn.environment = fields.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+        spawn.environment = fields
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect();
     }
     if let Some(Data::Text(folder)) = option(request, 2, "cwd") {
         spawn.cwd.clone_from(folder);
     }
-    let is_background = matches!(option(request, 2, "background"), Some(Data::Flag(true) | Data::Number(1)));
+    let is_background = matches!(
+        option(request, 2, "background"),
+        Some(Data::Flag(true) | Data::Number(1))
+    );
     let mut given = [None, None, None];
     for (place, name) in ["stdin", "stdout", "stderr"].into_iter().enumerate() {
         if let Some(Data::Number(number)) = option(request, 2, name) {
             // The program's own streams are what it would get anyway.
-            given[place] = if *number == place as i64 { None } else { Some(guest.descriptors.get(*number)?) };
+            given[place] = if *number == place as i64 {
+                None
+            } else {
+                Some(guest.descriptors.get(*number)?)
+            };
         }
     }
     let pid = start(guest, spawn, given, is_background, false)?;
@@ -519,11 +658,22 @@ fn kill(guest: &mut Guest, request: &Request) -> Outcome {
         15 => Some(Signal::Terminate),
         18 => Some(Signal::Continue),
         19 | 20 => Some(Signal::Stop),
-        _ => return Err(SystemError::new(errno::INVAL, format!("there is no signal {number}"))),
+        _ => {
+            return Err(SystemError::new(
+                errno::INVAL,
+                format!("there is no signal {number}"),
+            ));
+        }
     };
-    let Data::Record(mut fields) = record_of(&info(guest, pid)?) else { return Err(missing()) };
+    let Data::Record(mut fields) = record_of(&info(guest, pid)?) else {
+        return Err(missing());
+    };
     if let Some(signal) = signal {
-        guest.services.process.signal(Guest::soon(), pid, signal, false).map_err(|error| of_call(error, of_process))?;
+        guest
+            .services
+            .process
+            .signal(Guest::soon(), pid, signal, false)
+            .map_err(|error| of_call(error, of_process))?;
         if !matches!(signal, Signal::Stop | Signal::Continue) {
             for (name, value) in &mut fields {
                 match name.as_str() {
@@ -538,7 +688,14 @@ fn kill(guest: &mut Guest, request: &Request) -> Outcome {
 }
 
 fn background_job(guest: &mut Guest, pid: u32) -> Outcome {
-    let child = guest.jobs.children.get(&pid).filter(|child| child.is_background).ok_or_else(missing)?;
-    now(Data::List(vec![Data::Text(format!("[{pid}] {}", child.program))]))
+    let child = guest
+        .jobs
+        .children
+        .get(&pid)
+        .filter(|child| child.is_background)
+        .ok_or_else(missing)?;
+    now(Data::List(vec![Data::Text(format!(
+        "[{pid}] {}",
+        child.program
+    ))]))
 }
-

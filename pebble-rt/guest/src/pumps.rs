@@ -45,15 +45,30 @@ impl Pumps {
 ///
 /// # Errors
 /// If the stream can't be asked.
-pub fn into_file(guest: &mut Guest, from: stream::Client, to: OpenFile) -> Result<PumpId, SystemError> {
+pub fn into_file(
+    guest: &mut Guest,
+    from: stream::Client,
+    to: OpenFile,
+) -> Result<PumpId, SystemError> {
     let id = guest.pumps.begin();
     read_next(guest, id, from, to, 0)?;
     Ok(id)
 }
 
-fn read_next(guest: &mut Guest, id: PumpId, from: stream::Client, to: OpenFile, position: u64) -> Result<(), SystemError> {
+fn read_next(
+    guest: &mut Guest,
+    id: PumpId,
+    from: stream::Client,
+    to: OpenFile,
+    position: u64,
+) -> Result<(), SystemError> {
     let pending = from
-        .start_read(&guest.calls, Guest::late(), position, MAX_CHUNK_BYTES as u32)
+        .start_read(
+            &guest.calls,
+            Guest::late(),
+            position,
+            MAX_CHUNK_BYTES as u32,
+        )
         .map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
     guest.when_done(pending, move |guest, result| {
         let Ok(chunk) = result else {
@@ -61,7 +76,10 @@ fn read_next(guest: &mut Guest, id: PumpId, from: stream::Client, to: OpenFile, 
             return None;
         };
         let offset = to.0.position.get();
-        let written = to.0.client.write(Guest::soon(), offset, &chunk.data).is_ok();
+        let written =
+            to.0.client
+                .write(Guest::soon(), offset, &chunk.data)
+                .is_ok();
         to.0.position.set(offset + chunk.data.len() as u64);
         let position = chunk.at + chunk.data.len() as u64;
         if chunk.end || !written || read_next(guest, id, from, to, position).is_err() {
@@ -76,13 +94,23 @@ fn read_next(guest: &mut Guest, id: PumpId, from: stream::Client, to: OpenFile, 
 ///
 /// # Errors
 /// If the stream can't be written to at all.
-pub fn from_file(guest: &mut Guest, from: OpenFile, to: stream::Client) -> Result<PumpId, SystemError> {
+pub fn from_file(
+    guest: &mut Guest,
+    from: OpenFile,
+    to: stream::Client,
+) -> Result<PumpId, SystemError> {
     let id = guest.pumps.begin();
     write_next(guest, id, from, to, 0)?;
     Ok(id)
 }
 
-fn write_next(guest: &mut Guest, id: PumpId, from: OpenFile, to: stream::Client, position: u64) -> Result<(), SystemError> {
+fn write_next(
+    guest: &mut Guest,
+    id: PumpId,
+    from: OpenFile,
+    to: stream::Client,
+    position: u64,
+) -> Result<(), SystemError> {
     let piece = read_piece(&from.0.client, from.0.position.get());
     if piece.is_empty() {
         finished(guest, id);
@@ -96,7 +124,9 @@ fn write_next(guest: &mut Guest, id: PumpId, from: OpenFile, to: stream::Client,
             finished(guest, id);
             return None;
         };
-        from.0.position.set(from.0.position.get() + next.saturating_sub(position));
+        from.0
+            .position
+            .set(from.0.position.get() + next.saturating_sub(position));
         if write_next(guest, id, from, to, next).is_err() {
             finished(guest, id);
         }
@@ -106,7 +136,8 @@ fn write_next(guest: &mut Guest, id: PumpId, from: OpenFile, to: stream::Client,
 }
 
 fn read_piece(file: &file::Client, offset: u64) -> Vec<u8> {
-    file.read(Guest::soon(), offset, MAX_CHUNK_BYTES as u32).unwrap_or_default()
+    file.read(Guest::soon(), offset, MAX_CHUNK_BYTES as u32)
+        .unwrap_or_default()
 }
 
 fn finished(guest: &mut Guest, id: PumpId) {

@@ -26,35 +26,54 @@ pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
 }
 
 fn client(guest: &Guest) -> Result<&protocols::services::Client, SystemError> {
-    guest.services.services.as_ref().ok_or_else(|| SystemError::new(errno::NOSYS, "no supervisor was granted"))
+    guest
+        .services
+        .services
+        .as_ref()
+        .ok_or_else(|| SystemError::new(errno::NOSYS, "no supervisor was granted"))
 }
 
 fn status(guest: &Guest, name: &str) -> Result<Status, SystemError> {
-    client(guest)?.status(Guest::soon(), name).map_err(|error| of_call(error, of_services))
+    client(guest)?
+        .status(Guest::soon(), name)
+        .map_err(|error| of_call(error, of_services))
 }
 
 fn list(guest: &mut Guest) -> Outcome {
     let mut names: Vec<String> = Vec::new();
     loop {
-        let more = client(guest)?.list(Guest::soon(), names.len() as u32).map_err(|error| of_call(error, of_services))?;
+        let more = client(guest)?
+            .list(Guest::soon(), names.len() as u32)
+            .map_err(|error| of_call(error, of_services))?;
         if more.is_empty() {
             break;
         }
         names.extend(more);
     }
-    let records = names.iter().map(|name| status(guest, name).map(|status| describe(&status)));
+    let records = names
+        .iter()
+        .map(|name| status(guest, name).map(|status| describe(&status)));
     now(Data::List(records.collect::<Result<_, _>>()?))
 }
 
 fn describe(status: &Status) -> Data {
     record([
         ("name", Data::Text(status.name.clone())),
-        ("state", Data::Text(format!("{:?}", status.state).to_lowercase())),
+        (
+            "state",
+            Data::Text(format!("{:?}", status.state).to_lowercase()),
+        ),
         ("pid", Data::Number(status.pid.map_or(0, i64::from))),
         ("restarts", Data::Number(i64::from(status.restarts))),
         ("last_exit", Data::Text(format!("{:?}", status.last_exit))),
-        ("provides", Data::List(status.provides.iter().cloned().map(Data::Text).collect())),
-        ("needs", Data::List(status.needs.iter().cloned().map(Data::Text).collect())),
+        (
+            "provides",
+            Data::List(status.provides.iter().cloned().map(Data::Text).collect()),
+        ),
+        (
+            "needs",
+            Data::List(status.needs.iter().cloned().map(Data::Text).collect()),
+        ),
         ("healthy", Data::Number(i64::from(status.healthy))),
         ("took_ms", number(status.took_ns / 1_000_000)),
         ("generation", number(status.generation)),
@@ -74,12 +93,23 @@ fn steer(guest: &mut Guest, request: &Request) -> Outcome {
     };
     let pending = pending.map_err(|failure| SystemError::new(errno::IO, format!("{failure}")))?;
     let token = guest.token();
-    guest.when_done(pending, move |_, result| Some((token, result.map(|status| describe(&status)).map_err(|error| of_call(error, of_services)))));
+    guest.when_done(pending, move |_, result| {
+        Some((
+            token,
+            result
+                .map(|status| describe(&status))
+                .map_err(|error| of_call(error, of_services)),
+        ))
+    });
     Ok(Done::Later(token))
 }
 
 fn log(guest: &mut Guest, request: &Request) -> Outcome {
-    let log = guest.services.log.as_ref().ok_or_else(|| SystemError::new(errno::NOSYS, "no log was granted"))?;
+    let log = guest
+        .services
+        .log
+        .as_ref()
+        .ok_or_else(|| SystemError::new(errno::NOSYS, "no log was granted"))?;
     let word = |name| match option(request, 0, name) {
         Some(Data::Text(text)) => Some(text.clone()),
         _ => None,
@@ -89,10 +119,16 @@ fn log(guest: &mut Guest, request: &Request) -> Outcome {
         _ => None,
     };
     let level = word("level").and_then(|name| {
-        [("error", Level::Error), ("warn", Level::Warn), ("info", Level::Info), ("debug", Level::Debug), ("trace", Level::Trace)]
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, level)| level)
+        [
+            ("error", Level::Error),
+            ("warn", Level::Warn),
+            ("info", Level::Info),
+            ("debug", Level::Debug),
+            ("trace", Level::Trace),
+        ]
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, level)| level)
     });
     let mut filter = Filter {
         service: word("service"),
@@ -104,14 +140,21 @@ fn log(guest: &mut Guest, request: &Request) -> Outcome {
     };
     let mut records = Vec::new();
     loop {
-        let page = log.read(Guest::soon(), filter.clone()).map_err(|error| of_call(error, |error| SystemError::new(errno::IO, format!("{error:?}"))))?;
+        let page = log.read(Guest::soon(), filter.clone()).map_err(|error| {
+            of_call(error, |error| {
+                SystemError::new(errno::IO, format!("{error:?}"))
+            })
+        })?;
         records.extend(page.records.into_iter().map(|found| {
             record([
                 ("seq", number(found.seq)),
                 ("time_ms", number(found.time_ns / 1_000_000)),
                 ("service", Data::Text(found.service)),
                 ("pid", Data::Number(i64::from(found.pid))),
-                ("level", Data::Text(format!("{:?}", found.level).to_lowercase())),
+                (
+                    "level",
+                    Data::Text(format!("{:?}", found.level).to_lowercase()),
+                ),
                 ("message", Data::Text(found.message)),
             ])
         }));

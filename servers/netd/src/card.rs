@@ -9,7 +9,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use libipc::ring::{self, Consumer, Descriptor, Doorbell, Producer, RingPart, ring_bytes};
-use libipc::{CallError, Calls, Completed, Deadline, Handle, Instant, Mapping, MemoryObject, Notification, Pending, Protection, StartError};
+use libipc::{
+    CallError, Calls, Completed, Deadline, Handle, Instant, Mapping, MemoryObject, Notification,
+    Pending, Protection, StartError,
+};
 use protocols::nic::{self, BUFFER_BYTES, Info};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 
@@ -64,7 +67,8 @@ impl Card {
         let rings_bytes = 4 * ring_bytes(DEPTH);
         let pool_bytes = 2 * BUFFERS * BUFFER_BYTES;
         let rings_memory = Handle::<libipc::object::MemoryObject>::create(rings_bytes as u64)?;
-        let pool_memory = Handle::<libipc::object::MemoryObject>::create_contiguous(pool_bytes as u64)?;
+        let pool_memory =
+            Handle::<libipc::object::MemoryObject>::create_contiguous(pool_bytes as u64)?;
         Ok(Self {
             client,
             calls,
@@ -132,7 +136,14 @@ impl Card {
         if self.asked.is_none() && self.info.is_none() {
             self.asked = self.client.start_info(&self.calls, patience).ok();
         }
-        match self.client.start_attach(&self.calls, patience, &self.rings_memory, DEPTH, &self.pool_memory, &self.doorbell) {
+        match self.client.start_attach(
+            &self.calls,
+            patience,
+            &self.rings_memory,
+            DEPTH,
+            &self.pool_memory,
+            &self.doorbell,
+        ) {
             Ok(pending) => self.attaching = Some(pending),
             Err(error) => {
                 libipc::warn!("the card's driver can't be asked: {error}");
@@ -143,7 +154,11 @@ impl Card {
 
     fn make_rings(&self) -> Option<Rings> {
         let part = |index: usize| {
-            let part = RingPart::new(self.rings_mapping.clone(), index * ring_bytes(DEPTH), ring_bytes(DEPTH))?;
+            let part = RingPart::new(
+                self.rings_mapping.clone(),
+                index * ring_bytes(DEPTH),
+                ring_bytes(DEPTH),
+            )?;
             ring::format_descriptors(&part, DEPTH, self.incarnation).ok()?;
             Some(part)
         };
@@ -157,16 +172,28 @@ impl Card {
 
     /// A call of ours has ended.
     pub fn completed(&mut self, completed: Completed) {
-        if self.asked.as_ref().is_some_and(|pending| pending.id() == completed.id()) {
+        if self
+            .asked
+            .as_ref()
+            .is_some_and(|pending| pending.id() == completed.id())
+        {
             if let Some(Ok(info)) = self.asked.take().map(|pending| pending.finish(completed)) {
                 self.info = Some(info);
             }
             return;
         }
-        if !self.attaching.as_ref().is_some_and(|pending| pending.id() == completed.id()) {
+        if !self
+            .attaching
+            .as_ref()
+            .is_some_and(|pending| pending.id() == completed.id())
+        {
             return;
         }
-        match self.attaching.take().map(|pending| pending.finish(completed)) {
+        match self
+            .attaching
+            .take()
+            .map(|pending| pending.finish(completed))
+        {
             Some(Ok(())) => self.is_attached = true,
             Some(Err(error)) => {
                 if !matches!(error, CallError::Failed(_)) {
@@ -198,7 +225,11 @@ impl Card {
             match rings.sent.read() {
                 Ok(Some(descriptor)) => {
                     let buffer = descriptor.cookie as usize;
-                    if self.outstanding.get_mut(buffer).is_some_and(|length| length.take().is_some()) {
+                    if self
+                        .outstanding
+                        .get_mut(buffer)
+                        .is_some_and(|length| length.take().is_some())
+                    {
                         self.free.push(buffer);
                     }
                 }
@@ -243,7 +274,8 @@ impl Card {
     pub fn settle(&mut self) {
         let Some(rings) = &mut self.rings else { return };
         if core::mem::take(&mut self.has_news) {
-            let wakes = [rings.requests.publish(), rings.buffers.publish()].contains(&Doorbell::Due);
+            let wakes =
+                [rings.requests.publish(), rings.buffers.publish()].contains(&Doorbell::Due);
             if wakes && self.is_attached && self.client.ring().is_err() {
                 libipc::error!("the card's driver is gone for good");
             }
@@ -272,7 +304,12 @@ impl Card {
 
 /// Puts a buffer into a ring, which has room for all of them.
 fn submit(ring: &mut Producer<RingPart>, buffer: usize, length: u32) {
-    let descriptor = Descriptor { offset: (buffer * BUFFER_BYTES) as u32, length, cookie: buffer as u64, ..Descriptor::default() };
+    let descriptor = Descriptor {
+        offset: (buffer * BUFFER_BYTES) as u32,
+        length,
+        cookie: buffer as u64,
+        ..Descriptor::default()
+    };
     if ring.push(descriptor) != Ok(true) {
         libipc::warn!("no room for buffer {buffer} in its ring");
     }
@@ -322,7 +359,8 @@ impl Device for Card {
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = usize::from(self.info.as_ref().map_or(1500, |info| info.mtu)) + 14;
+        capabilities.max_transmission_unit =
+            usize::from(self.info.as_ref().map_or(1500, |info| info.mtu)) + 14;
         capabilities.max_burst_size = Some(BUFFERS);
         capabilities
     }

@@ -76,7 +76,13 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
             && let Some(mac) = card.mac()
             && let Some(minter) = minter.take()
         {
-            let stack = Stack::new(&mut card, mac, libipc::random::next_u64(), first_id, Instant::now().as_ns());
+            let stack = Stack::new(
+                &mut card,
+                mac,
+                libipc::random::next_u64(),
+                first_id,
+                Instant::now().as_ns(),
+            );
             server = Some(Server::new(stack, minter));
         }
         if let Some(server) = &mut server {

@@ -4,7 +4,8 @@ use libipc::prelude::*;
 use libipc::{Badge, Cancelled, Instant, Minter};
 use netd::stack::{self, SocketId, SocketView, Stack};
 use protocols::socket::{
-    Chunk, Error, Interface, IpAddress, MAX_CHUNK_BYTES, Socket, SocketAddress, SocketInfo, Tcp, TcpListener, TcpState, Udp,
+    Chunk, Error, Interface, IpAddress, MAX_CHUNK_BYTES, Socket, SocketAddress, SocketInfo, Tcp,
+    TcpListener, TcpState, Udp,
 };
 use smoltcp::socket::{dns, tcp};
 use smoltcp::wire::{IpAddress as WireAddress, IpEndpoint};
@@ -16,13 +17,40 @@ use crate::{LISTENER, TCP, UDP};
 const LIST: usize = 50;
 
 enum Waiting {
-    Connect { id: SocketId, reply: Reply<Handle<Connection>, Error> },
-    Accept { id: SocketId, reply: Reply<(Handle<Connection>, SocketAddress), Error> },
-    Send { id: SocketId, at: u64, data: Vec<u8>, reply: Reply<u64, Error> },
-    Receive { id: SocketId, from: u64, max: usize, reply: Reply<Chunk, Error> },
-    Datagram { id: SocketId, reply: Reply<(SocketAddress, Vec<u8>), Error> },
-    Ping { sequence: u16, started: u64, until: u64, reply: Reply<u64, Error> },
-    Resolve { query: dns::QueryHandle, reply: Reply<Vec<IpAddress>, Error> },
+    Connect {
+        id: SocketId,
+        reply: Reply<Handle<Connection>, Error>,
+    },
+    Accept {
+        id: SocketId,
+        reply: Reply<(Handle<Connection>, SocketAddress), Error>,
+    },
+    Send {
+        id: SocketId,
+        at: u64,
+        data: Vec<u8>,
+        reply: Reply<u64, Error>,
+    },
+    Receive {
+        id: SocketId,
+        from: u64,
+        max: usize,
+        reply: Reply<Chunk, Error>,
+    },
+    Datagram {
+        id: SocketId,
+        reply: Reply<(SocketAddress, Vec<u8>), Error>,
+    },
+    Ping {
+        sequence: u16,
+        started: u64,
+        until: u64,
+        reply: Reply<u64, Error>,
+    },
+    Resolve {
+        query: dns::QueryHandle,
+        reply: Reply<Vec<IpAddress>, Error>,
+    },
 }
 
 /// The server.
@@ -48,7 +76,12 @@ impl Server {
             frames: (0, 0, 0),
             lease_seconds: 0,
         };
-        Self { stack, minter, waiting: Vec::new(), interface }
+        Self {
+            stack,
+            minter,
+            waiting: Vec::new(),
+            interface,
+        }
     }
 
     /// When the stack wants to be polled.
@@ -84,9 +117,19 @@ impl Server {
             self.interface.up = info.link_up;
             self.interface.driver.clone_from(&info.driver);
         }
-        self.interface.addresses = addresses.address.iter().map(|(address, prefix)| (IpAddress::V4(address.octets()), *prefix)).collect();
-        self.interface.gateway = addresses.gateway.map(|gateway| IpAddress::V4(gateway.octets()));
-        self.interface.dns = addresses.dns.iter().map(|server| IpAddress::V4(server.octets())).collect();
+        self.interface.addresses = addresses
+            .address
+            .iter()
+            .map(|(address, prefix)| (IpAddress::V4(address.octets()), *prefix))
+            .collect();
+        self.interface.gateway = addresses
+            .gateway
+            .map(|gateway| IpAddress::V4(gateway.octets()));
+        self.interface.dns = addresses
+            .dns
+            .iter()
+            .map(|server| IpAddress::V4(server.octets()))
+            .collect();
     }
 
     /// Tries every request that waits once more; true if one was answered.
@@ -122,14 +165,42 @@ impl Server {
                 },
                 Err(error) => reply.err(translate(error)),
             },
-            Waiting::Send { id, at, data, reply } => match self.stack.send(id, at, &data) {
-                Ok(None) => return Some(Waiting::Send { id, at, data, reply }),
+            Waiting::Send {
+                id,
+                at,
+                data,
+                reply,
+            } => match self.stack.send(id, at, &data) {
+                Ok(None) => {
+                    return Some(Waiting::Send {
+                        id,
+                        at,
+                        data,
+                        reply,
+                    });
+                }
                 Ok(Some(position)) => reply.ok(position),
                 Err(error) => reply.err(translate(error)),
             },
-            Waiting::Receive { id, from, max, reply } => match self.stack.receive(id, from, max) {
-                Ok(None) => return Some(Waiting::Receive { id, from, max, reply }),
-                Ok(Some((at, data))) => reply.ok(Chunk { at, end: data.is_empty(), data }),
+            Waiting::Receive {
+                id,
+                from,
+                max,
+                reply,
+            } => match self.stack.receive(id, from, max) {
+                Ok(None) => {
+                    return Some(Waiting::Receive {
+                        id,
+                        from,
+                        max,
+                        reply,
+                    });
+                }
+                Ok(Some((at, data))) => reply.ok(Chunk {
+                    at,
+                    end: data.is_empty(),
+                    data,
+                }),
                 Err(error) => reply.err(translate(error)),
             },
             Waiting::Datagram { id, reply } => match self.stack.receive_from(id) {
@@ -137,13 +208,25 @@ impl Server {
                 Ok(Some((from, data))) => reply.ok((address_of(from), data)),
                 Err(error) => reply.err(translate(error)),
             },
-            Waiting::Ping { sequence, started, until, reply } => match self.stack.pong(sequence) {
+            Waiting::Ping {
+                sequence,
+                started,
+                until,
+                reply,
+            } => match self.stack.pong(sequence) {
                 Some(at) => reply.ok(at.saturating_sub(started)),
                 None if Instant::now().as_ns() >= until => {
                     self.stack.forget_ping(sequence);
                     reply.err(Error::TimedOut);
                 }
-                None => return Some(Waiting::Ping { sequence, started, until, reply }),
+                None => {
+                    return Some(Waiting::Ping {
+                        sequence,
+                        started,
+                        until,
+                        reply,
+                    });
+                }
             },
             Waiting::Resolve { query, reply } => match self.stack.resolved(query) {
                 Ok(None) => return Some(Waiting::Resolve { query, reply }),
@@ -175,7 +258,9 @@ impl Server {
                 stack.forget(*id);
                 false
             }
-            Waiting::Ping { sequence, reply, .. } if reply.is_cancelled_by(cancelled) => {
+            Waiting::Ping {
+                sequence, reply, ..
+            } if reply.is_cancelled_by(cancelled) => {
                 stack.forget_ping(*sequence);
                 false
             }
@@ -231,7 +316,10 @@ fn ip_of(address: WireAddress) -> IpAddress {
 }
 
 fn address_of(endpoint: IpEndpoint) -> SocketAddress {
-    SocketAddress { ip: ip_of(endpoint.addr), port: endpoint.port }
+    SocketAddress {
+        ip: ip_of(endpoint.addr),
+        port: endpoint.port,
+    }
 }
 
 /// The stack speaks IPv4 only so far.
@@ -243,7 +331,10 @@ fn wire_address(address: IpAddress) -> Result<WireAddress, Error> {
 }
 
 fn info_of(view: &SocketView) -> SocketInfo {
-    let nowhere = SocketAddress { ip: IpAddress::V4([0; 4]), port: 0 };
+    let nowhere = SocketAddress {
+        ip: IpAddress::V4([0; 4]),
+        port: 0,
+    };
     SocketInfo {
         protocol: view.protocol.into(),
         local: view.local.map_or(nowhere, address_of),
@@ -267,26 +358,53 @@ fn info_of(view: &SocketView) -> SocketInfo {
 }
 
 impl Socket for Server {
-    fn connect(&mut self, _caller: Caller, to: SocketAddress, reply: Reply<Handle<Connection>, Error>) {
-        let begun = wire_address(to.ip).and_then(|ip| self.stack.connect(IpEndpoint::new(ip, to.port)).map_err(translate));
+    fn connect(
+        &mut self,
+        _caller: Caller,
+        to: SocketAddress,
+        reply: Reply<Handle<Connection>, Error>,
+    ) {
+        let begun = wire_address(to.ip).and_then(|ip| {
+            self.stack
+                .connect(IpEndpoint::new(ip, to.port))
+                .map_err(translate)
+        });
         match begun {
             Ok(id) => self.begin(Waiting::Connect { id, reply }),
             Err(error) => reply.err(error),
         }
     }
 
-    fn listen(&mut self, _caller: Caller, port: u16, backlog: u16) -> Result<(Handle<Connection>, u16), Error> {
+    fn listen(
+        &mut self,
+        _caller: Caller,
+        port: u16,
+        backlog: u16,
+    ) -> Result<(Handle<Connection>, u16), Error> {
         let (id, port) = self.stack.listen(port, backlog).map_err(translate)?;
         Ok((self.mint(LISTENER, id)?, port))
     }
 
-    fn ping(&mut self, _caller: Caller, to: IpAddress, size: u16, timeout_ms: u32, reply: Reply<u64, Error>) {
-        let begun = wire_address(to).and_then(|to| self.stack.ping(to, usize::from(size)).map_err(translate));
+    fn ping(
+        &mut self,
+        _caller: Caller,
+        to: IpAddress,
+        size: u16,
+        timeout_ms: u32,
+        reply: Reply<u64, Error>,
+    ) {
+        let begun = wire_address(to)
+            .and_then(|to| self.stack.ping(to, usize::from(size)).map_err(translate));
         let started = Instant::now().as_ns();
         match begun {
             Ok(sequence) => {
                 let until = started.saturating_add(u64::from(timeout_ms) * 1_000_000);
-                self.begin(Waiting::Ping { sequence, started, until, reply });
+                self.begin(Waiting::Ping {
+                    sequence,
+                    started,
+                    until,
+                    reply,
+                });
             }
             Err(error) => reply.err(error),
         }
@@ -304,7 +422,14 @@ impl Socket for Server {
     }
 
     fn sockets(&mut self, _caller: Caller, from: u32) -> Result<Vec<SocketInfo>, Error> {
-        Ok(self.stack.views().iter().skip(from as usize).take(LIST).map(info_of).collect())
+        Ok(self
+            .stack
+            .views()
+            .iter()
+            .skip(from as usize)
+            .take(LIST)
+            .map(info_of)
+            .collect())
     }
 
     fn bind_udp(&mut self, _caller: Caller, port: u16) -> Result<(Handle<Connection>, u16), Error> {
@@ -326,13 +451,23 @@ impl Tcp for Server {
             return reply.err(Error::TooLong);
         }
         let id = self.id(caller);
-        self.begin(Waiting::Send { id, at, data, reply });
+        self.begin(Waiting::Send {
+            id,
+            at,
+            data,
+            reply,
+        });
     }
 
     fn receive(&mut self, caller: Caller, from: u64, max: u32, reply: Reply<Chunk, Error>) {
         let max = (max as usize).clamp(1, MAX_CHUNK_BYTES);
         let id = self.id(caller);
-        self.begin(Waiting::Receive { id, from, max, reply });
+        self.begin(Waiting::Receive {
+            id,
+            from,
+            max,
+            reply,
+        });
     }
 
     fn finish(&mut self, caller: Caller) -> Result<(), Error> {
@@ -344,14 +479,19 @@ impl Tcp for Server {
     }
 
     fn info(&mut self, caller: Caller) -> Result<SocketInfo, Error> {
-        self.stack.view(self.id(caller)).map(|view| info_of(&view)).ok_or(Error::Reset)
+        self.stack
+            .view(self.id(caller))
+            .map(|view| info_of(&view))
+            .ok_or(Error::Reset)
     }
 }
 
 impl Udp for Server {
     fn send_to(&mut self, caller: Caller, to: SocketAddress, data: Vec<u8>) -> Result<(), Error> {
         let endpoint = IpEndpoint::new(wire_address(to.ip)?, to.port);
-        self.stack.send_to(self.id(caller), endpoint, &data).map_err(translate)
+        self.stack
+            .send_to(self.id(caller), endpoint, &data)
+            .map_err(translate)
     }
 
     fn receive_from(&mut self, caller: Caller, reply: Reply<(SocketAddress, Vec<u8>), Error>) {
@@ -364,15 +504,32 @@ impl Udp for Server {
 pub struct NoNetwork;
 
 impl Socket for NoNetwork {
-    fn connect(&mut self, _caller: Caller, _to: SocketAddress, reply: Reply<Handle<Connection>, Error>) {
+    fn connect(
+        &mut self,
+        _caller: Caller,
+        _to: SocketAddress,
+        reply: Reply<Handle<Connection>, Error>,
+    ) {
         reply.err(Error::Unreachable);
     }
 
-    fn listen(&mut self, _caller: Caller, _port: u16, _backlog: u16) -> Result<(Handle<Connection>, u16), Error> {
+    fn listen(
+        &mut self,
+        _caller: Caller,
+        _port: u16,
+        _backlog: u16,
+    ) -> Result<(Handle<Connection>, u16), Error> {
         Err(Error::Unreachable)
     }
 
-    fn ping(&mut self, _caller: Caller, _to: IpAddress, _size: u16, _timeout_ms: u32, reply: Reply<u64, Error>) {
+    fn ping(
+        &mut self,
+        _caller: Caller,
+        _to: IpAddress,
+        _size: u16,
+        _timeout_ms: u32,
+        reply: Reply<u64, Error>,
+    ) {
         reply.err(Error::Unreachable);
     }
 
@@ -388,7 +545,11 @@ impl Socket for NoNetwork {
         Ok(Vec::new())
     }
 
-    fn bind_udp(&mut self, _caller: Caller, _port: u16) -> Result<(Handle<Connection>, u16), Error> {
+    fn bind_udp(
+        &mut self,
+        _caller: Caller,
+        _port: u16,
+    ) -> Result<(Handle<Connection>, u16), Error> {
         Err(Error::Unreachable)
     }
 }

@@ -12,7 +12,10 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::{dhcpv4, dns, icmp, tcp, udp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{DnsQueryType, EthernetAddress, HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr, IpEndpoint, Ipv4Cidr};
+use smoltcp::wire::{
+    DnsQueryType, EthernetAddress, HardwareAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr,
+    IpEndpoint, Ipv4Cidr,
+};
 
 /// Sockets of all kinds, at most.
 pub const MAX_SOCKETS: usize = 128;
@@ -112,12 +115,20 @@ pub struct Stack {
 
 impl Stack {
     /// A stack on `device`. Numbers of sockets begin at `first_id`, which no earlier incarnation may have reached; `seed` is random.
-    pub fn new(device: &mut (impl Device + ?Sized), mac: [u8; 6], seed: u64, first_id: u64, now: u64) -> Self {
+    pub fn new(
+        device: &mut (impl Device + ?Sized),
+        mac: [u8; 6],
+        seed: u64,
+        first_id: u64,
+        now: u64,
+    ) -> Self {
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(mac)));
         config.random_seed = seed;
         let interface = Interface::new(config, device, instant(now));
         let mut sockets = SocketSet::new(Vec::new());
-        let packets = |count: usize, bytes: usize| icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; count], vec![0; bytes]);
+        let packets = |count: usize, bytes: usize| {
+            icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; count], vec![0; bytes])
+        };
         let mut echo = icmp::Socket::new(packets(8, 16 * 1024), packets(8, 16 * 1024));
         // A fresh socket takes any identifier.
         let _ = echo.bind(icmp::Endpoint::Ident(PING_IDENT));
@@ -151,7 +162,12 @@ impl Stack {
     /// When [`Stack::poll`] is due, if nothing comes before.
     pub fn next_poll(&mut self, now: u64) -> Option<u64> {
         let at = self.interface.poll_at(instant(now), &self.sockets)?;
-        Some(u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000).max(now))
+        Some(
+            u64::try_from(at.total_micros())
+                .unwrap_or(0)
+                .saturating_mul(1000)
+                .max(now),
+        )
     }
 
     /// What the network is like.
@@ -173,8 +189,14 @@ impl Stack {
             // As for the list of addresses.
             let _ = self.interface.routes_mut().add_default_ipv4_route(gateway);
         }
-        let servers: Vec<IpAddress> = addresses.dns.iter().map(|server| IpAddress::Ipv4(*server)).collect();
-        self.sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(&servers);
+        let servers: Vec<IpAddress> = addresses
+            .dns
+            .iter()
+            .map(|server| IpAddress::Ipv4(*server))
+            .collect();
+        self.sockets
+            .get_mut::<dns::Socket<'_>>(self.dns)
+            .update_servers(&servers);
         self.addresses = addresses;
     }
 
@@ -197,9 +219,17 @@ impl Stack {
     }
 
     fn check_room(&self) -> Result<(), Error> {
-        let listening: usize = self.listeners.values().map(|listener| listener.waiting.len()).sum();
+        let listening: usize = self
+            .listeners
+            .values()
+            .map(|listener| listener.waiting.len())
+            .sum();
         let all = self.streams.len() + self.datagrams.len() + self.closing.len() + listening;
-        if all < MAX_SOCKETS { Ok(()) } else { Err(Error::LimitReached) }
+        if all < MAX_SOCKETS {
+            Ok(())
+        } else {
+            Err(Error::LimitReached)
+        }
     }
 
     fn new_tcp() -> tcp::Socket<'static> {
@@ -212,7 +242,11 @@ impl Stack {
     }
 
     fn ephemeral_port(&mut self) -> u16 {
-        self.next_port = if self.next_port == u16::MAX { FIRST_EPHEMERAL } else { self.next_port + 1 };
+        self.next_port = if self.next_port == u16::MAX {
+            FIRST_EPHEMERAL
+        } else {
+            self.next_port + 1
+        };
         self.next_port
     }
 
@@ -224,14 +258,23 @@ impl Stack {
         }
         let port = self.ephemeral_port();
         let mut socket = Self::new_tcp();
-        socket.connect(self.interface.context(), to, port).map_err(|_| Error::Unreachable)?;
+        socket
+            .connect(self.interface.context(), to, port)
+            .map_err(|_| Error::Unreachable)?;
         let handle = self.sockets.add(socket);
         Ok(self.add_stream(handle))
     }
 
     fn add_stream(&mut self, handle: SocketHandle) -> SocketId {
         let id = self.new_id();
-        self.streams.insert(id, Stream { handle, sent: 0, received: 0 });
+        self.streams.insert(
+            id,
+            Stream {
+                handle,
+                sent: 0,
+                received: 0,
+            },
+        );
         id
     }
 
@@ -248,12 +291,22 @@ impl Stack {
     /// Listens on a port (0: any); answers the port.
     pub fn listen(&mut self, port: u16, backlog: u16) -> Result<(SocketId, u16), Error> {
         self.check_room()?;
-        if self.listeners.values().any(|listener| listener.port == port) {
+        if self
+            .listeners
+            .values()
+            .any(|listener| listener.port == port)
+        {
             return Err(Error::InUse);
         }
-        let port = if port == 0 { self.ephemeral_port() } else { port };
+        let port = if port == 0 {
+            self.ephemeral_port()
+        } else {
+            port
+        };
         let id = self.new_id();
-        let waiting = (0..backlog.clamp(1, MAX_BACKLOG)).map(|_| self.listening_socket(port)).collect();
+        let waiting = (0..backlog.clamp(1, MAX_BACKLOG))
+            .map(|_| self.listening_socket(port))
+            .collect();
         self.listeners.insert(id, Listener { port, waiting });
         Ok((id, port))
     }
@@ -270,12 +323,18 @@ impl Stack {
         let listener = self.listeners.get_mut(&id).ok_or(Error::Reset)?;
         let found = listener.waiting.iter().position(|handle| {
             let socket = self.sockets.get::<tcp::Socket<'_>>(*handle);
-            matches!(socket.state(), tcp::State::Established | tcp::State::CloseWait)
+            matches!(
+                socket.state(),
+                tcp::State::Established | tcp::State::CloseWait
+            )
         });
         let Some(place) = found else { return Ok(None) };
         let handle = listener.waiting.remove(place);
         let port = listener.port;
-        let remote = self.sockets.get::<tcp::Socket<'_>>(handle).remote_endpoint();
+        let remote = self
+            .sockets
+            .get::<tcp::Socket<'_>>(handle)
+            .remote_endpoint();
         if self.check_room().is_ok() {
             let fresh = self.listening_socket(port);
             if let Some(listener) = self.listeners.get_mut(&id) {
@@ -301,8 +360,18 @@ impl Stack {
             socket.abort();
             let _ = socket.listen(port);
         }
-        if self.listeners.values().any(|listener| listener.waiting.is_empty()) && self.check_room().is_ok() {
-            let ids: Vec<SocketId> = self.listeners.iter().filter(|(_, listener)| listener.waiting.is_empty()).map(|(id, _)| *id).collect();
+        if self
+            .listeners
+            .values()
+            .any(|listener| listener.waiting.is_empty())
+            && self.check_room().is_ok()
+        {
+            let ids: Vec<SocketId> = self
+                .listeners
+                .iter()
+                .filter(|(_, listener)| listener.waiting.is_empty())
+                .map(|(id, _)| *id)
+                .collect();
             for id in ids {
                 let port = self.listeners[&id].port;
                 let handle = self.listening_socket(port);
@@ -323,7 +392,11 @@ impl Stack {
             return Ok(Some(stream.sent));
         }
         if !socket.may_send() {
-            return Err(if socket.is_open() { Error::InvalidState } else { Error::Reset });
+            return Err(if socket.is_open() {
+                Error::InvalidState
+            } else {
+                Error::Reset
+            });
         }
         let taken = socket.send_slice(news).map_err(|_| Error::Reset)?;
         stream.sent += taken as u64;
@@ -340,7 +413,11 @@ impl Stack {
             stream.received += consumed as u64;
         }
         let mut data = vec![0; max.min(socket.recv_queue())];
-        let count = if data.is_empty() { 0 } else { socket.peek_slice(&mut data).unwrap_or(0) };
+        let count = if data.is_empty() {
+            0
+        } else {
+            socket.peek_slice(&mut data).unwrap_or(0)
+        };
         data.truncate(count);
         if count > 0 {
             return Ok(Some((stream.received, data)));
@@ -348,7 +425,13 @@ impl Stack {
         match (socket.may_recv(), socket.state()) {
             (true, _) | (false, tcp::State::SynSent | tcp::State::SynReceived) => Ok(None),
             // The peer has closed its side in order, or we both have.
-            (false, tcp::State::CloseWait | tcp::State::LastAck | tcp::State::Closing | tcp::State::TimeWait) => Ok(Some((stream.received, data))),
+            (
+                false,
+                tcp::State::CloseWait
+                | tcp::State::LastAck
+                | tcp::State::Closing
+                | tcp::State::TimeWait,
+            ) => Ok(Some((stream.received, data))),
             (false, _) => Err(Error::Reset),
         }
     }
@@ -356,21 +439,27 @@ impl Stack {
     /// Sends no more; what was taken is still delivered.
     pub fn finish(&mut self, id: SocketId) -> Result<(), Error> {
         let stream = self.streams.get(&id).ok_or(Error::Reset)?;
-        self.sockets.get_mut::<tcp::Socket<'_>>(stream.handle).close();
+        self.sockets
+            .get_mut::<tcp::Socket<'_>>(stream.handle)
+            .close();
         Ok(())
     }
 
     /// Ends a connection at once.
     pub fn abort(&mut self, id: SocketId) -> Result<(), Error> {
         let stream = self.streams.get(&id).ok_or(Error::Reset)?;
-        self.sockets.get_mut::<tcp::Socket<'_>>(stream.handle).abort();
+        self.sockets
+            .get_mut::<tcp::Socket<'_>>(stream.handle)
+            .abort();
         Ok(())
     }
 
     /// Nobody has this socket any more. A connection still delivers what it took.
     pub fn forget(&mut self, id: SocketId) {
         if let Some(stream) = self.streams.remove(&id) {
-            self.sockets.get_mut::<tcp::Socket<'_>>(stream.handle).close();
+            self.sockets
+                .get_mut::<tcp::Socket<'_>>(stream.handle)
+                .close();
             self.closing.push(stream.handle);
         }
         if let Some(listener) = self.listeners.remove(&id) {
@@ -399,12 +488,23 @@ impl Stack {
     /// Opens a UDP socket on a port (0: any); answers the port.
     pub fn bind_udp(&mut self, port: u16) -> Result<(SocketId, u16), Error> {
         self.check_room()?;
-        let is_taken = |handle: &SocketHandle| self.sockets.get::<udp::Socket<'_>>(*handle).endpoint().port == port;
+        let is_taken = |handle: &SocketHandle| {
+            self.sockets.get::<udp::Socket<'_>>(*handle).endpoint().port == port
+        };
         if port != 0 && self.datagrams.values().any(is_taken) {
             return Err(Error::InUse);
         }
-        let port = if port == 0 { self.ephemeral_port() } else { port };
-        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; UDP_PACKETS], vec![0; UDP_BUFFER_BYTES]);
+        let port = if port == 0 {
+            self.ephemeral_port()
+        } else {
+            port
+        };
+        let buffer = || {
+            udp::PacketBuffer::new(
+                vec![udp::PacketMetadata::EMPTY; UDP_PACKETS],
+                vec![0; UDP_BUFFER_BYTES],
+            )
+        };
         let mut socket = udp::Socket::new(buffer(), buffer());
         socket.bind(port).map_err(|_| Error::InUse)?;
         let handle = self.sockets.add(socket);
@@ -416,10 +516,13 @@ impl Stack {
     /// Sends a datagram.
     pub fn send_to(&mut self, id: SocketId, to: IpEndpoint, data: &[u8]) -> Result<(), Error> {
         let handle = self.datagrams.get(&id).ok_or(Error::Reset)?;
-        self.sockets.get_mut::<udp::Socket<'_>>(*handle).send_slice(data, to).map_err(|error| match error {
-            udp::SendError::Unaddressable => Error::Unreachable,
-            udp::SendError::BufferFull => Error::LimitReached,
-        })
+        self.sockets
+            .get_mut::<udp::Socket<'_>>(*handle)
+            .send_slice(data, to)
+            .map_err(|error| match error {
+                udp::SendError::Unaddressable => Error::Unreachable,
+                udp::SendError::BufferFull => Error::LimitReached,
+            })
     }
 
     /// Takes a datagram, and who sent it.
@@ -441,10 +544,19 @@ impl Stack {
         let sequence = self.next_ping;
         self.next_ping = self.next_ping.wrapping_add(1);
         let data = vec![0x5a; size.min(1400)];
-        let repr = Icmpv4Repr::EchoRequest { ident: PING_IDENT, seq_no: sequence, data: &data };
+        let repr = Icmpv4Repr::EchoRequest {
+            ident: PING_IDENT,
+            seq_no: sequence,
+            data: &data,
+        };
         let socket = self.sockets.get_mut::<icmp::Socket<'_>>(self.icmp);
-        let payload = socket.send(repr.buffer_len(), to).map_err(|_| Error::LimitReached)?;
-        repr.emit(&mut Icmpv4Packet::new_unchecked(payload), &smoltcp::phy::ChecksumCapabilities::default());
+        let payload = socket
+            .send(repr.buffer_len(), to)
+            .map_err(|_| Error::LimitReached)?;
+        repr.emit(
+            &mut Icmpv4Packet::new_unchecked(payload),
+            &smoltcp::phy::ChecksumCapabilities::default(),
+        );
         self.pings.insert(sequence, None);
         Ok(sequence)
     }
@@ -464,9 +576,15 @@ impl Stack {
     fn take_pings(&mut self, now: u64) {
         let socket = self.sockets.get_mut::<icmp::Socket<'_>>(self.icmp);
         while let Ok((payload, _)) = socket.recv() {
-            let Ok(packet) = Icmpv4Packet::new_checked(payload) else { continue };
+            let Ok(packet) = Icmpv4Packet::new_checked(payload) else {
+                continue;
+            };
             let reply = Icmpv4Repr::parse(&packet, &smoltcp::phy::ChecksumCapabilities::default());
-            if let Ok(Icmpv4Repr::EchoReply { ident: PING_IDENT, seq_no, .. }) = reply
+            if let Ok(Icmpv4Repr::EchoReply {
+                ident: PING_IDENT,
+                seq_no,
+                ..
+            }) = reply
                 && let Some(answer) = self.pings.get_mut(&seq_no)
             {
                 *answer = Some(now);
@@ -480,10 +598,12 @@ impl Stack {
             return Err(Error::Unreachable);
         }
         let socket = self.sockets.get_mut::<dns::Socket<'_>>(self.dns);
-        socket.start_query(self.interface.context(), name, DnsQueryType::A).map_err(|error| match error {
-            dns::StartQueryError::NoFreeSlot => Error::LimitReached,
-            _ => Error::NameNotFound,
-        })
+        socket
+            .start_query(self.interface.context(), name, DnsQueryType::A)
+            .map_err(|error| match error {
+                dns::StartQueryError::NoFreeSlot => Error::LimitReached,
+                _ => Error::NameNotFound,
+            })
     }
 
     /// The addresses of a name that was asked for. After an answer the question is over.
@@ -498,12 +618,16 @@ impl Stack {
 
     /// Gives up on a name.
     pub fn forget_query(&mut self, query: dns::QueryHandle) {
-        self.sockets.get_mut::<dns::Socket<'_>>(self.dns).cancel_query(query);
+        self.sockets
+            .get_mut::<dns::Socket<'_>>(self.dns)
+            .cancel_query(query);
     }
 
     /// A connection, for inspection.
     pub fn view(&self, id: SocketId) -> Option<SocketView> {
-        self.streams.get(&id).map(|stream| self.view_of(stream.handle))
+        self.streams
+            .get(&id)
+            .map(|stream| self.view_of(stream.handle))
     }
 
     fn view_of(&self, handle: SocketHandle) -> SocketView {
@@ -526,12 +650,18 @@ impl Stack {
             state: tcp::State::Listen,
             queues: (0, 0),
         });
-        let streams = self.streams.values().map(|stream| self.view_of(stream.handle));
+        let streams = self
+            .streams
+            .values()
+            .map(|stream| self.view_of(stream.handle));
         let datagrams = self.datagrams.values().map(|handle| {
             let socket = self.sockets.get::<udp::Socket<'_>>(*handle);
             SocketView {
                 protocol: "udp",
-                local: Some(IpEndpoint::new(Ipv4Addr::UNSPECIFIED.into(), socket.endpoint().port)),
+                local: Some(IpEndpoint::new(
+                    Ipv4Addr::UNSPECIFIED.into(),
+                    socket.endpoint().port,
+                )),
                 remote: None,
                 state: tcp::State::Closed,
                 queues: (socket.send_queue(), socket.recv_queue()),
@@ -583,8 +713,16 @@ mod tests {
             let mut stack = Stack::new(&mut device, [2, 0, 0, 0, 0, 1], 7, 100, 0);
             // The first word of DHCP is that there is no lease.
             stack.poll(&mut device, 0);
-            stack.configure(Addresses { address: Some((HERE, 24)), gateway: None, dns: Vec::new() });
-            Self { stack, device, now: 0 }
+            stack.configure(Addresses {
+                address: Some((HERE, 24)),
+                gateway: None,
+                dns: Vec::new(),
+            });
+            Self {
+                stack,
+                device,
+                now: 0,
+            }
         }
 
         fn run(&mut self) {
@@ -596,10 +734,17 @@ mod tests {
 
         fn pair(&mut self) -> (SocketId, SocketId) {
             let (listener, port) = self.stack.listen(0, 2).expect("there is room");
-            let client = self.stack.connect(IpEndpoint::new(HERE.into(), port)).expect("there is a route");
+            let client = self
+                .stack
+                .connect(IpEndpoint::new(HERE.into(), port))
+                .expect("there is a route");
             self.run();
             assert_eq!(self.stack.connected(client), Ok(Some(())));
-            let (server, remote) = self.stack.accept(listener).expect("it listens").expect("somebody came");
+            let (server, remote) = self
+                .stack
+                .accept(listener)
+                .expect("it listens")
+                .expect("somebody came");
             assert_eq!(remote.addr, HERE.into());
             (client, server)
         }
@@ -610,13 +755,30 @@ mod tests {
         let mut bench = Bench::new();
         let (client, server) = bench.pair();
         assert_eq!(bench.stack.send(client, 0, b"hello"), Ok(Some(5)));
-        assert_eq!(bench.stack.send(client, 0, b"hello"), Ok(Some(5)), "repeated");
-        assert_eq!(bench.stack.send(client, 3, b"lo world"), Ok(Some(11)), "overlapping");
+        assert_eq!(
+            bench.stack.send(client, 0, b"hello"),
+            Ok(Some(5)),
+            "repeated"
+        );
+        assert_eq!(
+            bench.stack.send(client, 3, b"lo world"),
+            Ok(Some(11)),
+            "overlapping"
+        );
         assert_eq!(bench.stack.send(client, 20, b"x"), Err(Error::Gap(11)));
         bench.run();
-        assert_eq!(bench.stack.receive(server, 0, 5), Ok(Some((0, b"hello".to_vec()))));
-        assert_eq!(bench.stack.receive(server, 0, 99), Ok(Some((0, b"hello world".to_vec()))));
-        assert_eq!(bench.stack.receive(server, 6, 99), Ok(Some((6, b"world".to_vec()))));
+        assert_eq!(
+            bench.stack.receive(server, 0, 5),
+            Ok(Some((0, b"hello".to_vec())))
+        );
+        assert_eq!(
+            bench.stack.receive(server, 0, 99),
+            Ok(Some((0, b"hello world".to_vec())))
+        );
+        assert_eq!(
+            bench.stack.receive(server, 6, 99),
+            Ok(Some((6, b"world".to_vec())))
+        );
         assert_eq!(bench.stack.receive(server, 11, 99), Ok(None));
     }
 
@@ -627,14 +789,23 @@ mod tests {
         bench.stack.send(client, 0, b"bye").expect("it is open");
         bench.stack.finish(client).expect("it is open");
         bench.run();
-        assert_eq!(bench.stack.receive(server, 0, 99), Ok(Some((0, b"bye".to_vec()))));
-        assert_eq!(bench.stack.receive(server, 3, 99), Ok(Some((3, Vec::new()))));
+        assert_eq!(
+            bench.stack.receive(server, 0, 99),
+            Ok(Some((0, b"bye".to_vec())))
+        );
+        assert_eq!(
+            bench.stack.receive(server, 3, 99),
+            Ok(Some((3, Vec::new())))
+        );
     }
 
     #[test]
     fn a_port_that_nobody_listens_on_refuses() {
         let mut bench = Bench::new();
-        let client = bench.stack.connect(IpEndpoint::new(HERE.into(), 9)).expect("there is a route");
+        let client = bench
+            .stack
+            .connect(IpEndpoint::new(HERE.into(), 9))
+            .expect("there is a route");
         bench.run();
         assert_eq!(bench.stack.connected(client), Err(Error::Refused));
     }
@@ -647,7 +818,11 @@ mod tests {
         bench.run();
         assert_eq!(bench.stack.receive(server, 0, 9), Err(Error::Reset));
         assert_eq!(bench.stack.send(server, 0, b"x"), Err(Error::Reset));
-        assert_eq!(bench.stack.receive(SocketId(1), 0, 9), Err(Error::Reset), "a socket of an earlier incarnation");
+        assert_eq!(
+            bench.stack.receive(SocketId(1), 0, 9),
+            Err(Error::Reset),
+            "a socket of an earlier incarnation"
+        );
     }
 
     #[test]
@@ -669,7 +844,10 @@ mod tests {
         let (listener, port) = bench.stack.listen(7000, 1).expect("there is room");
         assert_eq!(bench.stack.listen(7000, 1), Err(Error::InUse));
         for _ in 0..5 {
-            bench.stack.connect(IpEndpoint::new(HERE.into(), port)).expect("there is a route");
+            bench
+                .stack
+                .connect(IpEndpoint::new(HERE.into(), port))
+                .expect("there is a route");
             bench.run();
             assert!(matches!(bench.stack.accept(listener), Ok(Some(_))));
         }
@@ -678,7 +856,10 @@ mod tests {
     #[test]
     fn a_ping_to_ourselves_is_answered() {
         let mut bench = Bench::new();
-        let sequence = bench.stack.ping(HERE.into(), 56).expect("there is an address");
+        let sequence = bench
+            .stack
+            .ping(HERE.into(), 56)
+            .expect("there is an address");
         bench.run();
         assert!(bench.stack.pong(sequence).is_some());
         assert_eq!(bench.stack.pong(sequence), None);

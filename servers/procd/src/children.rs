@@ -8,7 +8,10 @@ use alloc::vec::Vec;
 use abi::image::EntryKind;
 use image_builder::directory;
 use libipc::bootstrap::Bootstrap;
-use libipc::{Badge, Boot, Capsule, Connection, Handle, MemoryObject, Minter, Process, Protection, Quota, Rights, StartError, SysError};
+use libipc::{
+    Badge, Boot, Capsule, Connection, Handle, MemoryObject, Minter, Process, Protection, Quota,
+    Rights, StartError, SysError,
+};
 use loader::{Image, MappedFile, Spawn};
 use procd::table::{Limits, Record};
 use protocols::process::Streams;
@@ -72,16 +75,40 @@ impl Children {
     ///
     /// # Errors
     /// What is missing, or what the kernel says.
-    pub fn new(boot: &mut Boot, capsule: Handle<Capsule>, minter: Minter) -> Result<Self, StartError> {
+    pub fn new(
+        boot: &mut Boot,
+        capsule: Handle<Capsule>,
+        minter: Minter,
+    ) -> Result<Self, StartError> {
         let image = load(boot.memory("boot-image")?)?;
-        let services = SERVICES.iter().filter_map(|name| Some((*name, boot.optional_handle::<libipc::object::Connection>(name)?))).collect();
-        Ok(Self { image, quota: boot.handle("quota")?, capsule, minter, services, living: BTreeMap::new() })
+        let services = SERVICES
+            .iter()
+            .filter_map(|name| {
+                Some((
+                    *name,
+                    boot.optional_handle::<libipc::object::Connection>(name)?,
+                ))
+            })
+            .collect();
+        Ok(Self {
+            image,
+            quota: boot.handle("quota")?,
+            capsule,
+            minter,
+            services,
+            living: BTreeMap::new(),
+        })
     }
 
     /// Takes up a process of the last incarnation; false if its handles are gone.
     pub fn adopt(&mut self, record: &Record) -> bool {
-        let Some(place) = record.place else { return false };
-        match (self.capsule.take(2 * place), self.capsule.take(2 * place + 1)) {
+        let Some(place) = record.place else {
+            return false;
+        };
+        match (
+            self.capsule.take(2 * place),
+            self.capsule.take(2 * place + 1),
+        ) {
             (Ok(process), Ok(quota)) => {
                 self.living.insert(record.pid, Child { process, quota });
                 true
@@ -94,13 +121,22 @@ impl Children {
     ///
     /// # Errors
     /// What it lacks.
-    pub fn spawn(&mut self, record: &Record, environment: &[(String, String)], streams: &Streams, request: SpawnExtra) -> Result<(), String> {
+    pub fn spawn(
+        &mut self,
+        record: &Record,
+        environment: &[(String, String)],
+        streams: &Streams,
+        request: SpawnExtra,
+    ) -> Result<(), String> {
         let limits = record.limits;
         let frames = limits.memory_kib.unwrap_or(DEFAULT_MEMORY_KIB) / 4;
         let handles = u64::from(limits.handles.unwrap_or(DEFAULT_HANDLES));
         let threads = u64::from(limits.threads.unwrap_or(DEFAULT_THREADS));
         let refused = |error: SysError| error.to_string();
-        let quota = self.quota.split(frames, handles, threads).map_err(refused)?;
+        let quota = self
+            .quota
+            .split(frames, handles, threads)
+            .map_err(refused)?;
         let result = self.spawn_under(&quota, record, environment, streams, request);
         if result.is_err() {
             // What was made under it goes with it.
@@ -121,8 +157,14 @@ impl Children {
         request: SpawnExtra,
     ) -> Result<Handle<Process>, String> {
         let refused = |error: SysError| error.to_string();
-        let faults = self.minter.mint(Badge::own(FAULT, u64::from(record.pid))).map_err(refused)?;
-        let own = self.minter.mint(Badge::own(PROCESS, u64::from(record.pid))).map_err(refused)?;
+        let faults = self
+            .minter
+            .mint(Badge::own(FAULT, u64::from(record.pid)))
+            .map_err(refused)?;
+        let own = self
+            .minter
+            .mint(Badge::own(PROCESS, u64::from(record.pid)))
+            .map_err(refused)?;
         let mut spawn = Spawn::new(&self.image, quota);
         spawn.faults = Some(&faults.client);
         spawn.priority = PRIORITY;
@@ -143,13 +185,19 @@ impl Children {
         if let Some(terminal) = &streams.terminal {
             spawn.grant("terminal", terminal, all);
         }
-        for (name, service) in self.services.iter().filter(|(name, _)| request.allows(name)) {
+        for (name, service) in self
+            .services
+            .iter()
+            .filter(|(name, _)| request.allows(name))
+        {
             spawn.grant(name, service, all);
         }
         let spawned = spawn.start().map_err(|error| error.to_string())?;
         if let Some(place) = record.place {
             self.clear_place(Some(place));
-            self.capsule.keep(2 * place, &spawned.process).map_err(refused)?;
+            self.capsule
+                .keep(2 * place, &spawned.process)
+                .map_err(refused)?;
             self.capsule.keep(2 * place + 1, quota).map_err(refused)?;
         }
         Ok(spawned.process)
@@ -166,9 +214,19 @@ impl Children {
 
     /// Stops the process's first thread, or lets it go on.
     pub fn set_stopped(&self, pid: u32, stopped: bool) {
-        let Some(thread) = self.living.get(&pid).and_then(|child| child.process.thread(1).ok()) else { return };
+        let Some(thread) = self
+            .living
+            .get(&pid)
+            .and_then(|child| child.process.thread(1).ok())
+        else {
+            return;
+        };
         // A thread that is gone needs neither.
-        let _ = if stopped { thread.suspend() } else { thread.resume() };
+        let _ = if stopped {
+            thread.suspend()
+        } else {
+            thread.resume()
+        };
     }
 
     /// Nothing is left of a process: gives back its quota and its place.
@@ -194,7 +252,11 @@ impl Children {
     pub fn figures(&self, pid: u32) -> Option<Figures> {
         let child = self.living.get(&pid)?;
         let figures = child.process.figures().ok()?;
-        let thread = child.process.thread(1).and_then(|thread| thread.figures()).ok();
+        let thread = child
+            .process
+            .thread(1)
+            .and_then(|thread| thread.figures())
+            .ok();
         let state = thread.map(|thread| thread.state);
         let exited = (figures.cause == abi::records::DeathCause::Exited).then_some(figures.code);
         Some(Figures {
@@ -213,7 +275,12 @@ impl Children {
 
     /// The limits that hold when a process names none.
     pub fn defaults() -> Limits {
-        Limits { memory_kib: Some(DEFAULT_MEMORY_KIB), handles: Some(DEFAULT_HANDLES), threads: Some(DEFAULT_THREADS), ..Limits::default() }
+        Limits {
+            memory_kib: Some(DEFAULT_MEMORY_KIB),
+            handles: Some(DEFAULT_HANDLES),
+            threads: Some(DEFAULT_THREADS),
+            ..Limits::default()
+        }
     }
 }
 
@@ -233,7 +300,9 @@ impl SpawnExtra {
             "platform" => "clock",
             _ => "service",
         };
-        self.modules.as_ref().is_none_or(|modules| modules.iter().any(|module| module == family))
+        self.modules
+            .as_ref()
+            .is_none_or(|modules| modules.iter().any(|module| module == family))
     }
 }
 
@@ -247,6 +316,12 @@ fn load(image: Handle<MemoryObject>) -> Result<Image, StartError> {
         .iter()
         .find(|listed| listed.kind == EntryKind::Program && listed.name == INTERPRETER)
         .ok_or_else(|| other(alloc::format!("the boot image has no {INTERPRETER}")))?;
-    let file = MappedFile::new(mapping, program.raw.offset as usize, program.raw.length as usize).ok_or_else(|| other("the boot image is too short".into()))?;
-    Image::load(&file, image, program.raw.offset).map_err(|error| other(alloc::format!("{INTERPRETER} can't be loaded: {error}")))
+    let file = MappedFile::new(
+        mapping,
+        program.raw.offset as usize,
+        program.raw.length as usize,
+    )
+    .ok_or_else(|| other("the boot image is too short".into()))?;
+    Image::load(&file, image, program.raw.offset)
+        .map_err(|error| other(alloc::format!("{INTERPRETER} can't be loaded: {error}")))
 }

@@ -36,7 +36,9 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let memory = capsule.memory()?;
     let mapping = memory.map(0, memory.figures()?.length as usize, Protection::ReadWrite)?;
     let too_small = || StartError::Other("the capsule is too small".into());
-    let (saved, rest) = Part::whole(mapping).split(SavedTable::storage_bytes()).ok_or_else(too_small)?;
+    let (saved, rest) = Part::whole(mapping)
+        .split(SavedTable::storage_bytes())
+        .ok_or_else(too_small)?;
     let (saved, table) = SavedTable::open(saved).ok_or_else(too_small)?;
     let pipes = Pipes::open(rest, endpoint.minter()?).ok_or_else(too_small)?;
     let session = Session::new(&mut boot, endpoint.calls());

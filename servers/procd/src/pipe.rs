@@ -47,11 +47,25 @@ pub enum WriteError {
 impl Pipe {
     /// An empty pipe with one end on each side.
     pub fn new(capacity: u32, capture: bool) -> Self {
-        Self { capacity: capacity.clamp(1, MAX_CAPACITY), capture, head: 0, tail: 0, dropped: 0, writers: 1, has_reader: true }
+        Self {
+            capacity: capacity.clamp(1, MAX_CAPACITY),
+            capture,
+            head: 0,
+            tail: 0,
+            dropped: 0,
+            writers: 1,
+            has_reader: true,
+        }
     }
 
     /// Takes what fits of a write whose writer stands at `position` and says that the data starts at `at`. Answers the writer's new position; `None` while there is no room.
-    pub fn write(&mut self, bytes: &mut impl Bytes, position: u64, at: u64, data: &[u8]) -> Result<Option<u64>, WriteError> {
+    pub fn write(
+        &mut self,
+        bytes: &mut impl Bytes,
+        position: u64,
+        at: u64,
+        data: &[u8],
+    ) -> Result<Option<u64>, WriteError> {
         if !self.has_reader {
             return Err(WriteError::BrokenPipe);
         }
@@ -133,7 +147,11 @@ mod tests {
         assert_eq!(pipe.write(&mut memory, 3, 0, b"abcde"), Ok(Some(5)));
         assert_eq!(pipe.write(&mut memory, 5, 9, b"x"), Err(WriteError::Gap(5)));
         assert_eq!(pipe.read(&memory, 0, 10), Some((0, b"abcde".to_vec())));
-        assert_eq!(pipe.read(&memory, 0, 10), Some((0, b"abcde".to_vec())), "it did not say that it has them");
+        assert_eq!(
+            pipe.read(&memory, 0, 10),
+            Some((0, b"abcde".to_vec())),
+            "it did not say that it has them"
+        );
         assert_eq!(pipe.read(&memory, 5, 10), None);
     }
 
@@ -144,7 +162,10 @@ mod tests {
         pipe.writers = 0;
         assert_eq!(pipe.read(&memory, 0, 10), Some((0, Vec::new())));
         pipe.has_reader = false;
-        assert_eq!(pipe.write(&mut memory, 0, 0, b"a"), Err(WriteError::BrokenPipe));
+        assert_eq!(
+            pipe.write(&mut memory, 0, 0, b"a"),
+            Err(WriteError::BrokenPipe)
+        );
     }
 
     proptest! {

@@ -57,10 +57,16 @@ struct Buffer<'m>(&'m mut Part, usize);
 
 impl Bytes for Buffer<'_> {
     fn read(&self, at: usize, into: &mut [u8]) {
-        assert!(Storage::read(self.0, self.1 + at, into), "a pipe stays inside its memory");
+        assert!(
+            Storage::read(self.0, self.1 + at, into),
+            "a pipe stays inside its memory"
+        );
     }
     fn write(&mut self, at: usize, from: &[u8]) {
-        assert!(Storage::write(self.0, self.1 + at, from), "a pipe stays inside its memory");
+        assert!(
+            Storage::write(self.0, self.1 + at, from),
+            "a pipe stays inside its memory"
+        );
     }
 }
 
@@ -75,8 +81,12 @@ impl Pipes {
         let (saved_pipes, _) = Slots::open(pipes, 1, PIPES, PIPE_RECORD)?;
         let (saved_ends, _) = Slots::open(ends, 1, ENDS, END_RECORD)?;
         Some(Self {
-            pipes: (0..PIPES).map(|index| saved_pipes.load(index).ok().flatten()).collect(),
-            ends: (0..ENDS).map(|index| saved_ends.load(index).ok().flatten()).collect(),
+            pipes: (0..PIPES)
+                .map(|index| saved_pipes.load(index).ok().flatten())
+                .collect(),
+            ends: (0..ENDS)
+                .map(|index| saved_ends.load(index).ok().flatten())
+                .collect(),
             saved_pipes,
             saved_ends,
             memory,
@@ -87,7 +97,11 @@ impl Pipes {
     }
 
     /// Makes a pipe: the end to read, the end to write.
-    pub fn make(&mut self, capacity: u32, capture: bool) -> Option<(Handle<Connection>, Handle<Connection>)> {
+    pub fn make(
+        &mut self,
+        capacity: u32,
+        capture: bool,
+    ) -> Option<(Handle<Connection>, Handle<Connection>)> {
         let pipe = self.pipes.iter().position(Option::is_none)?;
         self.put_pipe(pipe, Some(Pipe::new(capacity, capture)));
         let reader = self.mint(pipe, false);
@@ -104,7 +118,15 @@ impl Pipes {
 
     fn mint(&mut self, pipe: usize, writes: bool) -> Option<Handle<Connection>> {
         let index = self.ends.iter().position(Option::is_none)?;
-        self.put_end(index, Some(End { pipe, writes, position: 0, finished: false }));
+        self.put_end(
+            index,
+            Some(End {
+                pipe,
+                writes,
+                position: 0,
+                finished: false,
+            }),
+        );
         match self.minter.mint(Badge::own(STREAM, index as u64)) {
             Ok(minted) => Some(minted.client),
             Err(error) => {
@@ -126,7 +148,11 @@ impl Pipes {
             } else if !end.writes {
                 pipe.has_reader = false;
             }
-            let is_used = self.ends.iter().flatten().any(|other| other.pipe == end.pipe);
+            let is_used = self
+                .ends
+                .iter()
+                .flatten()
+                .any(|other| other.pipe == end.pipe);
             self.put_pipe(end.pipe, is_used.then_some(pipe));
             self.advance(end.pipe);
         }
@@ -134,12 +160,18 @@ impl Pipes {
 
     /// A caller is gone.
     pub fn cancelled(&mut self, cancelled: &Cancelled) {
-        self.reads.retain(|read| !read.reply.is_cancelled_by(cancelled));
-        self.writes.retain(|write| !write.reply.is_cancelled_by(cancelled));
+        self.reads
+            .retain(|read| !read.reply.is_cancelled_by(cancelled));
+        self.writes
+            .retain(|write| !write.reply.is_cancelled_by(cancelled));
     }
 
     fn end(&self, badge: Badge) -> Option<End> {
-        self.ends.get(badge.number() as usize).copied().flatten().filter(|_| badge.is_own())
+        self.ends
+            .get(badge.number() as usize)
+            .copied()
+            .flatten()
+            .filter(|_| badge.is_own())
     }
 
     /// Moves what waits on a pipe.
@@ -153,7 +185,10 @@ impl Pipes {
     }
 
     fn advance_writes(&mut self, pipe: usize) -> bool {
-        let place = self.writes.iter().position(|write| self.ends[write.end].is_some_and(|end| end.pipe == pipe));
+        let place = self
+            .writes
+            .iter()
+            .position(|write| self.ends[write.end].is_some_and(|end| end.pipe == pipe));
         let Some(place) = place else { return false };
         let write = self.writes.remove(place);
         match self.try_write(write) {
@@ -166,7 +201,9 @@ impl Pipes {
     }
 
     fn advance_reads(&mut self, pipe: usize) -> bool {
-        let Some(place) = self.reads.iter().position(|read| read.pipe == pipe) else { return false };
+        let Some(place) = self.reads.iter().position(|read| read.pipe == pipe) else {
+            return false;
+        };
         let read = self.reads.remove(place);
         match self.try_read(read) {
             None => true,
@@ -203,7 +240,11 @@ impl Pipes {
 
     fn try_read(&mut self, read: Read) -> Option<Read> {
         let Some(mut pipe) = self.pipes[read.pipe] else {
-            read.reply.ok(Chunk { at: read.from, data: Vec::new(), end: true });
+            read.reply.ok(Chunk {
+                at: read.from,
+                data: Vec::new(),
+                end: true,
+            });
             return None;
         };
         let buffer = Buffer(&mut self.memory, read.pipe * MAX_CAPACITY as usize);
@@ -212,7 +253,11 @@ impl Pipes {
         match found {
             None => Some(read),
             Some((at, data)) => {
-                read.reply.ok(Chunk { at, end: data.is_empty(), data });
+                read.reply.ok(Chunk {
+                    at,
+                    end: data.is_empty(),
+                    data,
+                });
                 None
             }
         }
@@ -244,9 +289,16 @@ impl Pipes {
 impl Stream for Pipes {
     fn write(&mut self, caller: Caller, at: u64, data: Vec<u8>, reply: Reply<u64, Error>) {
         match self.end(caller.badge) {
-            Some(End { writes: true, .. }) if data.len() > MAX_CHUNK_BYTES => reply.err(Error::TooLong),
+            Some(End { writes: true, .. }) if data.len() > MAX_CHUNK_BYTES => {
+                reply.err(Error::TooLong)
+            }
             Some(end) if end.writes => {
-                if let Some(write) = self.try_write(Write { end: caller.badge.number() as usize, at, data, reply }) {
+                if let Some(write) = self.try_write(Write {
+                    end: caller.badge.number() as usize,
+                    at,
+                    data,
+                    reply,
+                }) {
                     self.writes.push(write);
                 }
                 self.advance(end.pipe);
@@ -259,7 +311,12 @@ impl Stream for Pipes {
         match self.end(caller.badge) {
             Some(end) if !end.writes => {
                 let max = (max as usize).clamp(1, MAX_CHUNK_BYTES);
-                if let Some(read) = self.try_read(Read { pipe: end.pipe, from, max, reply }) {
+                if let Some(read) = self.try_read(Read {
+                    pipe: end.pipe,
+                    from,
+                    max,
+                    reply,
+                }) {
                     self.reads.push(read);
                 }
                 self.advance(end.pipe);
@@ -269,7 +326,10 @@ impl Stream for Pipes {
     }
 
     fn another(&mut self, caller: Caller) -> Result<Handle<Connection>, Error> {
-        let end = self.end(caller.badge).filter(|end| end.writes).ok_or(Error::WrongDirection)?;
+        let end = self
+            .end(caller.badge)
+            .filter(|end| end.writes)
+            .ok_or(Error::WrongDirection)?;
         let mut pipe = self.pipes[end.pipe].ok_or(Error::BrokenPipe)?;
         let made = self.mint(end.pipe, true).ok_or(Error::LimitReached)?;
         pipe.writers += 1;
@@ -278,13 +338,24 @@ impl Stream for Pipes {
     }
 
     fn kind(&mut self, caller: Caller) -> Result<Kind, Error> {
-        self.end(caller.badge).map(|_| Kind::Pipe).ok_or(Error::WrongDirection)
+        self.end(caller.badge)
+            .map(|_| Kind::Pipe)
+            .ok_or(Error::WrongDirection)
     }
 
     fn finish(&mut self, caller: Caller) -> Result<(), Error> {
-        let end = self.end(caller.badge).filter(|end| end.writes).ok_or(Error::WrongDirection)?;
+        let end = self
+            .end(caller.badge)
+            .filter(|end| end.writes)
+            .ok_or(Error::WrongDirection)?;
         if !end.finished {
-            self.put_end(caller.badge.number() as usize, Some(End { finished: true, ..end }));
+            self.put_end(
+                caller.badge.number() as usize,
+                Some(End {
+                    finished: true,
+                    ..end
+                }),
+            );
             if let Some(mut pipe) = self.pipes[end.pipe] {
                 pipe.writers = pipe.writers.saturating_sub(1);
                 self.put_pipe(end.pipe, Some(pipe));

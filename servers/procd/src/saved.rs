@@ -19,7 +19,9 @@ pub struct SavedTable {
 impl SavedTable {
     /// Bytes of the capsule that it takes.
     pub const fn storage_bytes() -> usize {
-        Slots::<Part>::storage_bytes(MAX_ALIVE, LIVING_BYTES) + 64 + Slots::<Part>::storage_bytes(MAX_ENDED, ENDED_BYTES)
+        Slots::<Part>::storage_bytes(MAX_ALIVE, LIVING_BYTES)
+            + 64
+            + Slots::<Part>::storage_bytes(MAX_ENDED, ENDED_BYTES)
     }
 
     /// Opens what the last incarnation left. `None` if the memory is too small.
@@ -47,12 +49,19 @@ impl SavedTable {
     /// # Errors
     /// If it is too long for its slot.
     pub fn store(&mut self, record: &Record) -> Result<(), SlotError> {
-        record.place.map_or(Ok(()), |place| self.living.store(usize::from(place), record))
+        record.place.map_or(Ok(()), |place| {
+            self.living.store(usize::from(place), record)
+        })
     }
 
     /// Stores the end of a process that had `place`.
     pub fn end(&mut self, record: &Record, place: Option<u16>) {
-        let short = Record { arguments: Vec::new(), cwd: "/".into(), program: shortened(&record.program), ..record.clone() };
+        let short = Record {
+            arguments: Vec::new(),
+            cwd: "/".into(),
+            program: shortened(&record.program),
+            ..record.clone()
+        };
         let slot = (record.report % MAX_ENDED as u64) as usize;
         let mut result = self.ended.store(slot, &short);
         if let Some(place) = place {
@@ -65,9 +74,18 @@ impl SavedTable {
 }
 
 fn load(slots: &Slots<Part>) -> impl Iterator<Item = Record> + '_ {
-    slots.used().filter_map(|slot| slots.load(slot).ok().flatten())
+    slots
+        .used()
+        .filter_map(|slot| slots.load(slot).ok().flatten())
 }
 
 fn shortened(program: &str) -> alloc::string::String {
-    program.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect()
+    program
+        .chars()
+        .rev()
+        .take(40)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect()
 }

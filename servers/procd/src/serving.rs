@@ -6,7 +6,9 @@ use abi::FaultMessage;
 use libipc::prelude::*;
 use libipc::{Badge, Cancelled, Completed, IncomingCall, Instant};
 use procd::table::{AddError, Exit, INIT, Limits, Record, Table};
-use protocols::process::{self, Error, Info, Pid, Process, Signal, SpawnRequest, State, Streams, Usage};
+use protocols::process::{
+    self, Error, Info, Pid, Process, Signal, SpawnRequest, State, Streams, Usage,
+};
 use protocols::terminal;
 
 use crate::children::{Children, SpawnExtra};
@@ -39,7 +41,13 @@ pub struct Server {
 
 impl Server {
     /// Puts the parts together.
-    pub fn new(table: Table, saved: SavedTable, children: Children, pipes: Pipes, session: Session) -> Self {
+    pub fn new(
+        table: Table,
+        saved: SavedTable,
+        children: Children,
+        pipes: Pipes,
+        session: Session,
+    ) -> Self {
         Self {
             table,
             saved,
@@ -59,7 +67,10 @@ impl Server {
         let alive: Vec<Record> = self.table.alive().cloned().collect();
         for record in alive {
             if !self.children.adopt(&record) {
-                libipc::warn!("process {} has no handles and is taken to be gone", record.pid);
+                libipc::warn!(
+                    "process {} has no handles and is taken to be gone",
+                    record.pid
+                );
                 self.bury(record.pid, Exit::Signal(9));
                 continue;
             }
@@ -69,7 +80,9 @@ impl Server {
             match self.children.figures(record.pid) {
                 Some(figures) if figures.is_dead => self.gone(record.pid),
                 // Its fault was reported to the incarnation that died of something else.
-                Some(figures) if figures.is_faulted => self.end(record.pid, Exit::Fault("unknown".into(), 0)),
+                Some(figures) if figures.is_faulted => {
+                    self.end(record.pid, Exit::Fault("unknown".into(), 0))
+                }
                 _ => {}
             }
         }
@@ -82,8 +95,15 @@ impl Server {
 
     /// When to wake without being called.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let has_limits = self.table.alive().any(|record| record.limits.cpu_ms.is_some() || record.limits.wall_ms.is_some());
-        let check = if has_limits { self.next_check } else { u64::MAX };
+        let has_limits = self
+            .table
+            .alive()
+            .any(|record| record.limits.cpu_ms.is_some() || record.limits.wall_ms.is_some());
+        let check = if has_limits {
+            self.next_check
+        } else {
+            u64::MAX
+        };
         let at = check.min(self.session.deadline());
         (at != u64::MAX).then(|| Instant::from_ns(at))
     }
@@ -94,7 +114,11 @@ impl Server {
         let mut passed = Vec::new();
         for record in self.table.alive().filter(|record| record.ending.is_none()) {
             let wall_ms = now.saturating_sub(record.start_ns) / 1_000_000;
-            let cpu_ms = || self.children.figures(record.pid).map_or(0, |figures| figures.cpu_ns / 1_000_000);
+            let cpu_ms = || {
+                self.children
+                    .figures(record.pid)
+                    .map_or(0, |figures| figures.cpu_ns / 1_000_000)
+            };
             if record.limits.wall_ms.is_some_and(|limit| wall_ms >= limit) {
                 passed.push((record.pid, "wall_ms"));
             } else if record.limits.cpu_ms.is_some_and(|limit| cpu_ms() >= limit) {
@@ -110,7 +134,10 @@ impl Server {
     /// A process faulted: its thread stands still until it is killed.
     pub fn faulted(&mut self, call: IncomingCall<'_>) {
         let pid = call.badge().number() as u32;
-        let name = self.table.get(pid).map_or("?", |record| record.program.as_str());
+        let name = self
+            .table
+            .get(pid)
+            .map_or("?", |record| record.program.as_str());
         let exit = match FaultMessage::from_words(call.words()) {
             Some(fault) => {
                 libipc::warn!(
@@ -159,9 +186,12 @@ impl Server {
     /// A caller is gone.
     pub fn cancelled(&mut self, cancelled: &Cancelled) {
         self.pipes.cancelled(cancelled);
-        self.waiting.retain(|(_, reply)| !reply.is_cancelled_by(cancelled));
-        self.waiting_any.retain(|(_, _, reply)| !reply.is_cancelled_by(cancelled));
-        self.waiting_signal.retain(|(_, _, reply)| !reply.is_cancelled_by(cancelled));
+        self.waiting
+            .retain(|(_, reply)| !reply.is_cancelled_by(cancelled));
+        self.waiting_any
+            .retain(|(_, _, reply)| !reply.is_cancelled_by(cancelled));
+        self.waiting_signal
+            .retain(|(_, _, reply)| !reply.is_cancelled_by(cancelled));
     }
 
     fn start_shell(&mut self, opened: terminal::Opened) {
@@ -172,7 +202,12 @@ impl Server {
                 return self.session.leader_ended();
             }
         };
-        let streams = Streams { input, output: opened.output, error: opened.error, terminal: Some(opened.terminal) };
+        let streams = Streams {
+            input,
+            output: opened.output,
+            error: opened.error,
+            terminal: Some(opened.terminal),
+        };
         let request = SpawnRequest {
             program: SHELL.into(),
             arguments: Vec::new(),
@@ -192,15 +227,25 @@ impl Server {
         }
     }
 
-    fn start(&mut self, parent: u32, request: SpawnRequest, streams: &Streams) -> Result<Pid, Error> {
+    fn start(
+        &mut self,
+        parent: u32,
+        request: SpawnRequest,
+        streams: &Streams,
+    ) -> Result<Pid, Error> {
         self.table.check_room(parent).map_err(|error| match error {
             AddError::TooMany => Error::LimitReached("processes".into()),
             AddError::TooManyChildren => Error::LimitReached("children".into()),
         })?;
-        let place = self.table.free_place().ok_or(Error::LimitReached("processes".into()))?;
+        let place = self
+            .table
+            .free_place()
+            .ok_or(Error::LimitReached("processes".into()))?;
         let parents = self.table.get(parent);
         let inherited = parents.map_or(Children::defaults(), |record| record.limits);
-        let (group, session) = parents.map_or((None, None), |record| (Some(record.group), Some(record.session)));
+        let (group, session) = parents.map_or((None, None), |record| {
+            (Some(record.group), Some(record.session))
+        });
         let uid = parents.map_or(0, |record| record.uid);
         let pid = self.table.reserve();
         let config = postcard_config(&request)?;
@@ -221,16 +266,27 @@ impl Server {
             ended: None,
             report: 0,
         };
-        self.saved.store(&record).map_err(|_| Error::TooLarge { limit: 3500 })?;
-        let extra = SpawnExtra { config, modules: request.modules };
-        match self.children.spawn(&record, &request.environment, streams, extra) {
+        self.saved
+            .store(&record)
+            .map_err(|_| Error::TooLarge { limit: 3500 })?;
+        let extra = SpawnExtra {
+            config,
+            modules: request.modules,
+        };
+        match self
+            .children
+            .spawn(&record, &request.environment, streams, extra)
+        {
             Ok(()) => {
                 self.environments.insert(pid, request.environment);
                 self.table.add(record);
                 Ok(pid)
             }
             Err(reason) => {
-                let ended = Record { place: None, ..record };
+                let ended = Record {
+                    place: None,
+                    ..record
+                };
                 self.saved.end(&ended, Some(place));
                 Err(Error::LoadFailed(reason))
             }
@@ -239,7 +295,11 @@ impl Server {
 
     /// Has a process end, for this reason.
     fn end(&mut self, pid: u32, reason: Exit) {
-        if let Some(record) = self.table.get_mut(pid).filter(|record| record.ended.is_none()) {
+        if let Some(record) = self
+            .table
+            .get_mut(pid)
+            .filter(|record| record.ended.is_none())
+        {
             record.ending.get_or_insert(reason);
             let record = record.clone();
             if let Err(error) = self.saved.store(&record) {
@@ -251,9 +311,18 @@ impl Server {
 
     /// All of a process is returned.
     fn gone(&mut self, pid: u32) {
-        let Some(record) = self.table.get(pid).filter(|record| record.ended.is_none()) else { return };
-        let status = self.children.figures(pid).and_then(|figures| figures.exited);
-        let exit = record.ending.clone().or_else(|| status.map(|status| Exit::Code(status as u8))).unwrap_or(Exit::Signal(9));
+        let Some(record) = self.table.get(pid).filter(|record| record.ended.is_none()) else {
+            return;
+        };
+        let status = self
+            .children
+            .figures(pid)
+            .and_then(|figures| figures.exited);
+        let exit = record
+            .ending
+            .clone()
+            .or_else(|| status.map(|status| Exit::Code(status as u8)))
+            .unwrap_or(Exit::Signal(9));
         self.bury(pid, exit);
     }
 
@@ -290,7 +359,13 @@ impl Server {
 
     /// Delivers a signal to one process; false if it has ended.
     fn deliver(&mut self, pid: u32, signal: Signal) -> bool {
-        let Some(record) = self.table.get_mut(pid).filter(|record| record.ended.is_none()) else { return false };
+        let Some(record) = self
+            .table
+            .get_mut(pid)
+            .filter(|record| record.ended.is_none())
+        else {
+            return false;
+        };
         match signal {
             Signal::Stop | Signal::Continue => {
                 record.stopped = signal == Signal::Stop;
@@ -298,7 +373,11 @@ impl Server {
                 self.children.set_stopped(pid, stopped);
             }
             Signal::Interrupt | Signal::Terminate | Signal::HangUp => {
-                match self.waiting_signal.iter().position(|(waiter, ..)| *waiter == pid) {
+                match self
+                    .waiting_signal
+                    .iter()
+                    .position(|(waiter, ..)| *waiter == pid)
+                {
                     Some(place) => {
                         let (_, after, reply) = self.waiting_signal.swap_remove(place);
                         reply.ok((after + 1, signal));
@@ -312,13 +391,25 @@ impl Server {
     }
 
     fn signal_group(&mut self, group: u32, signal: Signal) -> u32 {
-        let members: Vec<u32> = self.table.alive().filter(|record| record.group == group).map(|record| record.pid).collect();
-        members.into_iter().filter(|pid| self.deliver(*pid, signal)).count() as u32
+        let members: Vec<u32> = self
+            .table
+            .alive()
+            .filter(|record| record.group == group)
+            .map(|record| record.pid)
+            .collect();
+        members
+            .into_iter()
+            .filter(|pid| self.deliver(*pid, signal))
+            .count() as u32
     }
 
     /// The process that calls; init for whoever is not one of ours.
     fn caller_pid(&self, caller: Caller) -> u32 {
-        if caller.badge.is_own() { caller.badge.number() as u32 } else { INIT }
+        if caller.badge.is_own() {
+            caller.badge.number() as u32
+        } else {
+            INIT
+        }
     }
 
     /// A process may be steered by itself, by those above it, and by those that are no processes of ours.
@@ -326,13 +417,21 @@ impl Server {
         let own = self.caller_pid(caller);
         let uid = self.table.get(own).map_or(0, |record| record.uid);
         let target = self.table.get(pid).ok_or(Error::NotFound)?;
-        if own == INIT || uid == 0 || uid == target.uid { Ok(()) } else { Err(Error::NotPermitted) }
+        if own == INIT || uid == 0 || uid == target.uid {
+            Ok(())
+        } else {
+            Err(Error::NotPermitted)
+        }
     }
 }
 
 /// What the interpreter is told beyond arguments and environment: the working directory, and the program text if it is not in a file.
 fn postcard_config(request: &SpawnRequest) -> Result<Vec<u8>, Error> {
-    let config = process::GuestConfig { cwd: request.cwd.clone(), source: request.source.clone(), modules: request.modules.clone() };
+    let config = process::GuestConfig {
+        cwd: request.cwd.clone(),
+        source: request.source.clone(),
+        modules: request.modules.clone(),
+    };
     postcard::to_allocvec(&config).map_err(|_| Error::TooLarge { limit: 3500 })
 }
 
@@ -366,15 +465,26 @@ const SIGNALS: [(u8, Signal); 6] = [
 ];
 
 fn signal_of(number: u8) -> Signal {
-    SIGNALS.iter().find(|(found, _)| *found == number).map_or(Signal::Kill, |(_, signal)| *signal)
+    SIGNALS
+        .iter()
+        .find(|(found, _)| *found == number)
+        .map_or(Signal::Kill, |(_, signal)| *signal)
 }
 
 fn number_of(signal: Signal) -> u8 {
-    SIGNALS.iter().find(|(_, found)| *found == signal).map_or(9, |(number, _)| *number)
+    SIGNALS
+        .iter()
+        .find(|(_, found)| *found == signal)
+        .map_or(9, |(number, _)| *number)
 }
 
 impl Process for Server {
-    fn spawn(&mut self, caller: Caller, request: SpawnRequest, streams: Streams) -> Result<Pid, Error> {
+    fn spawn(
+        &mut self,
+        caller: Caller,
+        request: SpawnRequest,
+        streams: Streams,
+    ) -> Result<Pid, Error> {
         self.start(self.caller_pid(caller), request, &streams)
     }
 
@@ -386,7 +496,9 @@ impl Process for Server {
         let own = self.caller_pid(caller);
         match self.table.get(pid) {
             None => reply.err(Error::NotFound),
-            Some(record) if own != INIT && record.parent != own && record.ended.is_none() => reply.err(Error::NotAChild),
+            Some(record) if own != INIT && record.parent != own && record.ended.is_none() => {
+                reply.err(Error::NotAChild)
+            }
             Some(_) => {
                 self.waiting.push((pid, reply));
                 self.answer_waiting();
@@ -394,7 +506,12 @@ impl Process for Server {
         }
     }
 
-    fn wait_any(&mut self, caller: Caller, after: u64, reply: Reply<(u64, Pid, process::Exit), Error>) {
+    fn wait_any(
+        &mut self,
+        caller: Caller,
+        after: u64,
+        reply: Reply<(u64, Pid, process::Exit), Error>,
+    ) {
         let own = self.caller_pid(caller);
         if self.table.child_end(own, after).is_none() && !self.table.has_child(own) {
             return reply.err(Error::NotAChild);
@@ -403,9 +520,20 @@ impl Process for Server {
         self.answer_waiting();
     }
 
-    fn signal(&mut self, caller: Caller, pid: Pid, signal: Signal, group: bool) -> Result<u32, Error> {
+    fn signal(
+        &mut self,
+        caller: Caller,
+        pid: Pid,
+        signal: Signal,
+        group: bool,
+    ) -> Result<u32, Error> {
         if group {
-            let member = self.table.alive().find(|record| record.group == pid).map(|record| record.pid).ok_or(Error::NotFound)?;
+            let member = self
+                .table
+                .alive()
+                .find(|record| record.group == pid)
+                .map(|record| record.pid)
+                .ok_or(Error::NotFound)?;
             self.check_may_steer(caller, member)?;
             return Ok(self.signal_group(pid, signal));
         }
@@ -414,12 +542,21 @@ impl Process for Server {
     }
 
     fn list(&mut self, _caller: Caller, after: Pid) -> Result<Vec<Pid>, Error> {
-        Ok(self.table.after(after).filter(|record| record.ended.is_none()).map(|record| record.pid).take(LIST_BYTES / 5).collect())
+        Ok(self
+            .table
+            .after(after)
+            .filter(|record| record.ended.is_none())
+            .map(|record| record.pid)
+            .take(LIST_BYTES / 5)
+            .collect())
     }
 
     fn info(&mut self, _caller: Caller, pid: Pid) -> Result<Info, Error> {
         let record = self.table.get(pid).ok_or(Error::NotFound)?;
-        let figures = self.children.figures(pid).filter(|_| record.ended.is_none());
+        let figures = self
+            .children
+            .figures(pid)
+            .filter(|_| record.ended.is_none());
         let state = match &figures {
             None => State::Ended,
             Some(_) if record.stopped => State::Stopped,
@@ -450,35 +587,84 @@ impl Process for Server {
         })
     }
 
-    fn environment(&mut self, caller: Caller, pid: Pid, from: u32) -> Result<Vec<(String, String)>, Error> {
+    fn environment(
+        &mut self,
+        caller: Caller,
+        pid: Pid,
+        from: u32,
+    ) -> Result<Vec<(String, String)>, Error> {
         self.check_may_steer(caller, pid)?;
-        let all = self.environments.get(&pid).map(Vec::as_slice).unwrap_or_default();
+        let all = self
+            .environments
+            .get(&pid)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let mut bytes = 0;
         let fits = |pair: &&(String, String)| {
             bytes += pair.0.len() + pair.1.len() + 6;
             bytes <= LIST_BYTES
         };
-        Ok(all.iter().skip(from as usize).take_while(fits).cloned().collect())
+        Ok(all
+            .iter()
+            .skip(from as usize)
+            .take_while(fits)
+            .cloned()
+            .collect())
     }
 
-    fn limits(&mut self, caller: Caller, pid: Pid, set: process::Limits) -> Result<Vec<Usage>, Error> {
+    fn limits(
+        &mut self,
+        caller: Caller,
+        pid: Pid,
+        set: process::Limits,
+    ) -> Result<Vec<Usage>, Error> {
         self.check_may_steer(caller, pid)?;
         let figures = self.children.figures(pid);
         let now = Instant::now().as_ns();
-        let children = self.table.alive().filter(|record| record.parent == pid).count() as u64;
+        let children = self
+            .table
+            .alive()
+            .filter(|record| record.parent == pid)
+            .count() as u64;
         let record = self.table.get_mut(pid).ok_or(Error::NotFound)?;
         record.limits = record.limits.tightened(limits_from(&set));
         let record = record.clone();
-        self.saved.store(&record).map_err(|_| Error::TooLarge { limit: 3500 })?;
+        self.saved
+            .store(&record)
+            .map_err(|_| Error::TooLarge { limit: 3500 })?;
         let limits = record.limits;
         let of = |get: fn(&crate::children::Figures) -> u64| figures.as_ref().map_or(0, get);
-        let usage = |name: &str, used, cap| Usage { name: name.into(), used, cap };
+        let usage = |name: &str, used, cap| Usage {
+            name: name.into(),
+            used,
+            cap,
+        };
         Ok(vec![
-            usage("memory_kib", of(|figures| figures.private_bytes / 1024), limits.memory_kib),
-            usage("cpu_ms", of(|figures| figures.cpu_ns / 1_000_000), limits.cpu_ms),
-            usage("wall_ms", now.saturating_sub(record.start_ns) / 1_000_000, limits.wall_ms),
-            usage("handles", of(|figures| u64::from(figures.handles)), limits.handles.map(u64::from)),
-            usage("threads", of(|figures| u64::from(figures.threads)), limits.threads.map(u64::from)),
+            usage(
+                "memory_kib",
+                of(|figures| figures.private_bytes / 1024),
+                limits.memory_kib,
+            ),
+            usage(
+                "cpu_ms",
+                of(|figures| figures.cpu_ns / 1_000_000),
+                limits.cpu_ms,
+            ),
+            usage(
+                "wall_ms",
+                now.saturating_sub(record.start_ns) / 1_000_000,
+                limits.wall_ms,
+            ),
+            usage(
+                "handles",
+                of(|figures| u64::from(figures.handles)),
+                limits.handles.map(u64::from),
+            ),
+            usage(
+                "threads",
+                of(|figures| u64::from(figures.threads)),
+                limits.threads.map(u64::from),
+            ),
             usage("children", children, limits.children.map(u64::from)),
         ])
     }
@@ -488,11 +674,20 @@ impl Process for Server {
         let record = self.table.get_mut(pid).ok_or(Error::NotFound)?;
         record.cwd = cwd;
         let record = record.clone();
-        self.saved.store(&record).map_err(|_| Error::TooLarge { limit: 3500 })
+        self.saved
+            .store(&record)
+            .map_err(|_| Error::TooLarge { limit: 3500 })
     }
 
-    fn pipe(&mut self, _caller: Caller, capacity: u32, capture: bool) -> Result<(Handle<Connection>, Handle<Connection>), Error> {
-        self.pipes.make(capacity, capture).ok_or(Error::LimitReached("pipes".into()))
+    fn pipe(
+        &mut self,
+        _caller: Caller,
+        capacity: u32,
+        capture: bool,
+    ) -> Result<(Handle<Connection>, Handle<Connection>), Error> {
+        self.pipes
+            .make(capacity, capture)
+            .ok_or(Error::LimitReached("pipes".into()))
     }
 
     fn next_signal(&mut self, caller: Caller, after: u64, reply: Reply<(u64, Signal), Error>) {

@@ -49,7 +49,9 @@ pub enum Wish {
 impl Session {
     /// Takes the terminal's Connection, if there is one.
     pub fn new(boot: &mut Boot, calls: Calls) -> Self {
-        let terminal = boot.optional_handle::<libipc::object::Connection>("terminal").map(terminal::Client::adopt);
+        let terminal = boot
+            .optional_handle::<libipc::object::Connection>("terminal")
+            .map(terminal::Client::adopt);
         // In the other modes a program of init's has the terminal.
         let is_normal = boot.variable("mode").is_none_or(|mode| mode == "normal");
         let terminal = terminal.filter(|_| is_normal);
@@ -57,7 +59,11 @@ impl Session {
         Self {
             terminal,
             calls,
-            opening: if wants_shell { Opening::At(0) } else { Opening::No },
+            opening: if wants_shell {
+                Opening::At(0)
+            } else {
+                Opening::No
+            },
             signal: None,
             last_signal: 0,
             next_question: 0,
@@ -79,14 +85,24 @@ impl Session {
 
     /// When [`Session::tend`] is to be called again.
     pub fn deadline(&self) -> u64 {
-        let opening = if let Opening::At(at) = self.opening { at } else { u64::MAX };
-        let question = if self.signal.is_none() && self.terminal.is_some() { self.next_question } else { u64::MAX };
+        let opening = if let Opening::At(at) = self.opening {
+            at
+        } else {
+            u64::MAX
+        };
+        let question = if self.signal.is_none() && self.terminal.is_some() {
+            self.next_question
+        } else {
+            u64::MAX
+        };
         opening.min(question)
     }
 
     /// Asks the terminal what there is to ask.
     pub fn tend(&mut self) {
-        let Some(terminal) = &self.terminal else { return };
+        let Some(terminal) = &self.terminal else {
+            return;
+        };
         let now = Instant::now().as_ns();
         if matches!(self.opening, Opening::At(at) if at <= now) {
             match terminal.start_open(&self.calls, Deadline::after_ms(PATIENCE_MS), 0) {
@@ -98,7 +114,11 @@ impl Session {
             }
         }
         if self.signal.is_none() && self.next_question <= now {
-            match terminal.start_next_signal(&self.calls, Deadline::after_ms(PATIENCE_MS), self.last_signal) {
+            match terminal.start_next_signal(
+                &self.calls,
+                Deadline::after_ms(PATIENCE_MS),
+                self.last_signal,
+            ) {
                 Ok(pending) => self.signal = Some(pending),
                 Err(error) => {
                     libipc::warn!("the terminal can't be asked for signals: {error}");
@@ -111,7 +131,10 @@ impl Session {
     /// A call of ours has ended.
     pub fn completed(&mut self, completed: Completed) -> Option<Wish> {
         if matches!(&self.opening, Opening::Asked(pending) if pending.id() == completed.id()) {
-            let Opening::Asked(pending) = core::mem::replace(&mut self.opening, Opening::Open) else { return None };
+            let Opening::Asked(pending) = core::mem::replace(&mut self.opening, Opening::Open)
+            else {
+                return None;
+            };
             return match pending.finish(completed) {
                 Ok(opened) => Some(Wish::StartShell(opened)),
                 Err(error) => {
@@ -121,7 +144,11 @@ impl Session {
                 }
             };
         }
-        if !self.signal.as_ref().is_some_and(|pending| pending.id() == completed.id()) {
+        if !self
+            .signal
+            .as_ref()
+            .is_some_and(|pending| pending.id() == completed.id())
+        {
             return None;
         }
         let pending = self.signal.take()?;
@@ -149,6 +176,8 @@ pub fn environment() -> Vec<(String, String)> {
         ("TERM", "xterm"),
         ("PEBBLE_COLOR", "1"),
     ];
-    pairs.iter().map(|(name, value)| (String::from(*name), String::from(*value))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (String::from(*name), String::from(*value)))
+        .collect()
 }
-

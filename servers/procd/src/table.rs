@@ -117,7 +117,11 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        Self { processes: BTreeMap::new(), next_pid: FIRST_PID, next_report: 1 }
+        Self {
+            processes: BTreeMap::new(),
+            next_pid: FIRST_PID,
+            next_report: 1,
+        }
     }
 }
 
@@ -143,14 +147,28 @@ impl Table {
         if self.alive().count() >= MAX_ALIVE {
             return Err(AddError::TooMany);
         }
-        let allowed = self.processes.get(&parent).and_then(|record| record.limits.children);
-        let children = self.alive().filter(|record| record.parent == parent).count();
-        if allowed.is_some_and(|allowed| children >= allowed as usize) { Err(AddError::TooManyChildren) } else { Ok(()) }
+        let allowed = self
+            .processes
+            .get(&parent)
+            .and_then(|record| record.limits.children);
+        let children = self
+            .alive()
+            .filter(|record| record.parent == parent)
+            .count();
+        if allowed.is_some_and(|allowed| children >= allowed as usize) {
+            Err(AddError::TooManyChildren)
+        } else {
+            Ok(())
+        }
     }
 
     /// A free place for handles.
     pub fn free_place(&self) -> Option<u16> {
-        (0..MAX_ALIVE as u16).find(|place| self.processes.values().all(|record| record.place != Some(*place)))
+        (0..MAX_ALIVE as u16).find(|place| {
+            self.processes
+                .values()
+                .all(|record| record.place != Some(*place))
+        })
     }
 
     /// Adds a process.
@@ -182,23 +200,37 @@ impl Table {
 
     /// The processes that have not ended.
     pub fn alive(&self) -> impl Iterator<Item = &Record> {
-        self.processes.values().filter(|record| record.ended.is_none())
+        self.processes
+            .values()
+            .filter(|record| record.ended.is_none())
     }
 
     /// Every number after `after`, those that have ended and are remembered too.
     pub fn after(&self, after: u32) -> impl Iterator<Item = &Record> {
-        self.processes.range(after.saturating_add(1)..).map(|(_, record)| record)
+        self.processes
+            .range(after.saturating_add(1)..)
+            .map(|(_, record)| record)
     }
 
     /// A process has ended, and nothing of it is left.
     pub fn end(&mut self, pid: u32, exit: Exit, now: u64) {
         let report = self.next_report;
-        let Some(record) = self.processes.get_mut(&pid).filter(|record| record.ended.is_none()) else { return };
+        let Some(record) = self
+            .processes
+            .get_mut(&pid)
+            .filter(|record| record.ended.is_none())
+        else {
+            return;
+        };
         self.next_report += 1;
         record.ended = Some((exit, now));
         record.place = None;
         record.report = report;
-        for child in self.processes.values_mut().filter(|record| record.parent == pid) {
+        for child in self
+            .processes
+            .values_mut()
+            .filter(|record| record.parent == pid)
+        {
             child.parent = INIT;
         }
         self.forget_old(now);
@@ -206,9 +238,15 @@ impl Table {
 
     /// The first end of a child of `parent` after report number `after`.
     pub fn child_end(&self, parent: u32, after: u64) -> Option<(u64, u32, Exit)> {
-        let ended = self.processes.values().filter(|record| record.parent == parent && record.report > after);
+        let ended = self
+            .processes
+            .values()
+            .filter(|record| record.parent == parent && record.report > after);
         let first = ended.min_by_key(|record| record.report)?;
-        first.ended.as_ref().map(|(exit, _)| (first.report, first.pid, exit.clone()))
+        first
+            .ended
+            .as_ref()
+            .map(|(exit, _)| (first.report, first.pid, exit.clone()))
     }
 
     /// Whether `parent` has a child that has not ended.
@@ -217,10 +255,21 @@ impl Table {
     }
 
     fn forget_old(&mut self, now: u64) {
-        self.processes.retain(|_, record| record.ended.as_ref().is_none_or(|(_, at)| now.saturating_sub(*at) < REMEMBER_NS));
+        self.processes.retain(|_, record| {
+            record
+                .ended
+                .as_ref()
+                .is_none_or(|(_, at)| now.saturating_sub(*at) < REMEMBER_NS)
+        });
         while self.processes.len() - self.alive().count() > MAX_ENDED {
-            let oldest = self.processes.values().filter(|record| record.ended.is_some()).min_by_key(|record| record.report);
-            let Some(pid) = oldest.map(|record| record.pid) else { return };
+            let oldest = self
+                .processes
+                .values()
+                .filter(|record| record.ended.is_some())
+                .min_by_key(|record| record.report);
+            let Some(pid) = oldest.map(|record| record.pid) else {
+                return;
+            };
             self.processes.remove(&pid);
         }
     }
@@ -262,8 +311,15 @@ mod tests {
         table.end(second, Exit::Code(3), 10);
         table.end(first, Exit::Signal(9), 20);
         assert_eq!(table.child_end(parent, 0), Some((1, second, Exit::Code(3))));
-        assert_eq!(table.child_end(parent, 0), Some((1, second, Exit::Code(3))), "asked again");
-        assert_eq!(table.child_end(parent, 1), Some((2, first, Exit::Signal(9))));
+        assert_eq!(
+            table.child_end(parent, 0),
+            Some((1, second, Exit::Code(3))),
+            "asked again"
+        );
+        assert_eq!(
+            table.child_end(parent, 1),
+            Some((2, first, Exit::Signal(9)))
+        );
         assert_eq!(table.child_end(parent, 2), None);
         assert!(!table.has_child(parent));
     }
@@ -291,7 +347,9 @@ mod tests {
     #[test]
     fn the_oldest_ends_are_forgotten_and_numbers_never_come_back() {
         let mut table = Table::default();
-        let pids: Vec<u32> = (0..MAX_ENDED as u32 + 5).map(|_| add(&mut table, INIT)).collect();
+        let pids: Vec<u32> = (0..MAX_ENDED as u32 + 5)
+            .map(|_| add(&mut table, INIT))
+            .collect();
         for (now, pid) in pids.iter().enumerate() {
             table.end(*pid, Exit::Code(0), now as u64);
         }
@@ -305,8 +363,23 @@ mod tests {
 
     #[test]
     fn limits_only_tighten() {
-        let loose = Limits { memory_kib: Some(100), cpu_ms: None, ..Limits::default() };
-        let other = Limits { memory_kib: Some(200), cpu_ms: Some(5), ..Limits::default() };
-        assert_eq!(loose.tightened(other), Limits { memory_kib: Some(100), cpu_ms: Some(5), ..Limits::default() });
+        let loose = Limits {
+            memory_kib: Some(100),
+            cpu_ms: None,
+            ..Limits::default()
+        };
+        let other = Limits {
+            memory_kib: Some(200),
+            cpu_ms: Some(5),
+            ..Limits::default()
+        };
+        assert_eq!(
+            loose.tightened(other),
+            Limits {
+                memory_kib: Some(100),
+                cpu_ms: Some(5),
+                ..Limits::default()
+            }
+        );
     }
 }

@@ -34,8 +34,12 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let memory = capsule.memory()?;
     let mapping = memory.map(0, memory.figures()?.length as usize, Protection::ReadWrite)?;
     let too_small = || StartError::Other("the capsule is too small".into());
-    let (opens, rest) = Part::whole(mapping).split(Opens::storage_bytes()).ok_or_else(too_small)?;
-    let (answers, rest) = rest.split(Replies::<Part>::storage_bytes(ANSWERS, ANSWER_BYTES)).ok_or_else(too_small)?;
+    let (opens, rest) = Part::whole(mapping)
+        .split(Opens::storage_bytes())
+        .ok_or_else(too_small)?;
+    let (answers, rest) = rest
+        .split(Replies::<Part>::storage_bytes(ANSWERS, ANSWER_BYTES))
+        .ok_or_else(too_small)?;
     let (answers, _) = Replies::open(answers, ANSWERS, ANSWER_BYTES).ok_or_else(too_small)?;
     let clock = Clock::read(&mut boot);
     let (mut store, repairs) = Store::open(CapsuleRegion(rest), clock.now());
@@ -50,12 +54,20 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
 
     loop {
         match endpoint.receive(None) {
-            Wake::Call(call) if call.badge().protocol() == DIRECTORY => directory::dispatch(&mut server, call),
-            Wake::Call(call) if call.badge().protocol() == FILE => file::dispatch(&mut server, call),
+            Wake::Call(call) if call.badge().protocol() == DIRECTORY => {
+                directory::dispatch(&mut server, call)
+            }
+            Wake::Call(call) if call.badge().protocol() == FILE => {
+                file::dispatch(&mut server, call)
+            }
             Wake::Call(call) => call.refuse(libipc::Refusal::WrongProtocol),
             Wake::Closed(badge) => server.forget(badge),
             Wake::Failed(error) => return Err(error.into()),
-            Wake::Notified(_) | Wake::Completed(_) | Wake::Rung(_) | Wake::Cancelled(_) | Wake::Deadline(_) => {}
+            Wake::Notified(_)
+            | Wake::Completed(_)
+            | Wake::Rung(_)
+            | Wake::Cancelled(_)
+            | Wake::Deadline(_) => {}
         }
     }
 }
@@ -72,15 +84,23 @@ impl Clock {
         let connection = boot.optional_handle::<libipc::object::Connection>("platform");
         let answer = connection.and_then(|connection| {
             let patience = Deadline::after_ms(3_000);
-            platform::Client::connect_by(connection, patience).ok()?.wall_clock(patience).ok()
+            platform::Client::connect_by(connection, patience)
+                .ok()?
+                .wall_clock(patience)
+                .ok()
         });
         let (seconds, at_ns) = answer.unwrap_or_default();
-        Self { epoch_at_boot_ns: seconds.saturating_mul(1_000_000_000).saturating_sub(at_ns as i64) }
+        Self {
+            epoch_at_boot_ns: seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_sub(at_ns as i64),
+        }
     }
 
     /// Nanoseconds since 1970.
     pub fn now(&self) -> i64 {
-        self.epoch_at_boot_ns.saturating_add(Instant::now().as_ns() as i64)
+        self.epoch_at_boot_ns
+            .saturating_add(Instant::now().as_ns() as i64)
     }
 }
 
@@ -96,11 +116,17 @@ impl Region for CapsuleRegion {
     }
 
     fn read(&self, at: usize, into: &mut [u8]) {
-        assert!(libipc::capsule::Storage::read(&self.0, at, into), "{INSIDE}");
+        assert!(
+            libipc::capsule::Storage::read(&self.0, at, into),
+            "{INSIDE}"
+        );
     }
 
     fn write(&mut self, at: usize, from: &[u8]) {
-        assert!(libipc::capsule::Storage::write(&mut self.0, at, from), "{INSIDE}");
+        assert!(
+            libipc::capsule::Storage::write(&mut self.0, at, from),
+            "{INSIDE}"
+        );
     }
 
     fn clear(&mut self, at: usize, length: usize) {

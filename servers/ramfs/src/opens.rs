@@ -30,7 +30,12 @@ pub struct Open {
 impl Open {
     /// An open file or view.
     pub fn new(node: NodeId, birth: u64, access: Access) -> Self {
-        Self { node: node.0, birth, read: access.read, write: access.write }
+        Self {
+            node: node.0,
+            birth,
+            read: access.read,
+            write: access.write,
+        }
     }
 
     /// The node.
@@ -40,7 +45,10 @@ impl Open {
 
     /// What is allowed.
     pub fn access(&self) -> Access {
-        Access { read: self.read, write: self.write }
+        Access {
+            read: self.read,
+            write: self.write,
+        }
     }
 }
 
@@ -64,8 +72,15 @@ impl Opens {
         if !found.bad.is_empty() {
             libipc::warn!("dropped damaged records of open files {:?}", found.bad);
         }
-        let opens = (0..OPENS).map(|index| slots.load(index).ok().flatten()).collect();
-        Some(Self { slots, opens, capsule, mappings: BTreeMap::new() })
+        let opens = (0..OPENS)
+            .map(|index| slots.load(index).ok().flatten())
+            .collect();
+        Some(Self {
+            slots,
+            opens,
+            capsule,
+            mappings: BTreeMap::new(),
+        })
     }
 
     /// Takes a free place; `None` if there is none.
@@ -109,7 +124,10 @@ impl Opens {
     /// The attached memory; mapped again after a restart.
     pub fn attached(&mut self, index: usize) -> Option<&Mapping> {
         if !self.mappings.contains_key(&index) {
-            let memory = self.capsule.take::<libipc::object::MemoryObject>(u16::try_from(index).ok()?).ok()?;
+            let memory = self
+                .capsule
+                .take::<libipc::object::MemoryObject>(u16::try_from(index).ok()?)
+                .ok()?;
             self.mappings.insert(index, map(&memory).ok()?);
         }
         self.mappings.get(&index)

@@ -49,7 +49,9 @@ impl Ends {
         if !found.bad.is_empty() {
             libipc::warn!("dropped damaged records of ends {:?}", found.bad);
         }
-        let ends = (0..ENDS).map(|index| slots.load(index).ok().flatten()).collect();
+        let ends = (0..ENDS)
+            .map(|index| slots.load(index).ok().flatten())
+            .collect();
         Some(Self { slots, ends })
     }
 

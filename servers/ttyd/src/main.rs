@@ -40,7 +40,9 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let memory = capsule.memory()?;
     let mapping = memory.map(0, memory.figures()?.length as usize, Protection::ReadWrite)?;
     let too_small = || StartError::Other("the capsule is too small".into());
-    let (ends, rest) = Part::whole(mapping).split(Ends::storage_bytes()).ok_or_else(too_small)?;
+    let (ends, rest) = Part::whole(mapping)
+        .split(Ends::storage_bytes())
+        .ok_or_else(too_small)?;
     let (saved, found) = Slots::open(rest, 1, 1, SAVED_BYTES).ok_or_else(too_small)?;
     if !found.bad.is_empty() {
         libipc::warn!("the saved line was damaged and is dropped");
@@ -66,8 +68,12 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     loop {
         let deadline = ttyd.terminal.deadline().map(Instant::from_ns);
         match endpoint.receive(deadline) {
-            Wake::Call(call) if call.badge().protocol() == STREAM => stream::dispatch(&mut ttyd, call),
-            Wake::Call(call) if call.badge().protocol() == TERMINAL => protocol::dispatch(&mut ttyd, call),
+            Wake::Call(call) if call.badge().protocol() == STREAM => {
+                stream::dispatch(&mut ttyd, call)
+            }
+            Wake::Call(call) if call.badge().protocol() == TERMINAL => {
+                protocol::dispatch(&mut ttyd, call)
+            }
             Wake::Call(call) => call.refuse(libipc::Refusal::WrongProtocol),
             Wake::Notified(_) | Wake::Deadline(_) | Wake::Completed(_) | Wake::Rung(_) => {}
             Wake::Closed(badge) => ttyd.forget(badge),
@@ -82,7 +88,10 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
 enum Token {
     Line(Reply<protocol::Line, protocol::Error>),
     Key(Reply<protocol::Key, protocol::Error>),
-    Bytes { from: u64, reply: Reply<stream::Chunk, stream::Error> },
+    Bytes {
+        from: u64,
+        reply: Reply<stream::Chunk, stream::Error>,
+    },
 }
 
 /// A write that waits for room.
@@ -124,7 +133,9 @@ impl Ttyd {
         self.answer_signals();
         self.rings.push(&self.terminal.take_output());
         while self.rings.is_clear() {
-            let Some(blocked) = self.blocked.pop_front() else { break };
+            let Some(blocked) = self.blocked.pop_front() else {
+                break;
+            };
             self.write_now(blocked);
         }
         self.rings.settle();
@@ -138,11 +149,21 @@ impl Ttyd {
 
     fn answer(&mut self, token: Token, answer: Answer) {
         match (token, answer) {
-            (Token::Line(reply), Answer::Line(sequence, text, end)) => reply.ok(protocol::Line { sequence, text, end }),
+            (Token::Line(reply), Answer::Line(sequence, text, end)) => reply.ok(protocol::Line {
+                sequence,
+                text,
+                end,
+            }),
             (Token::Line(reply), _) => reply.err(protocol::Error::Interrupted),
-            (Token::Key(reply), Answer::Key(sequence, name)) => reply.ok(protocol::Key { sequence, name }),
+            (Token::Key(reply), Answer::Key(sequence, name)) => {
+                reply.ok(protocol::Key { sequence, name })
+            }
             (Token::Key(reply), _) => reply.err(protocol::Error::Interrupted),
-            (Token::Bytes { from, reply }, Answer::Bytes(data)) => reply.ok(stream::Chunk { at: from, end: data.is_empty(), data }),
+            (Token::Bytes { from, reply }, Answer::Bytes(data)) => reply.ok(stream::Chunk {
+                at: from,
+                end: data.is_empty(),
+                data,
+            }),
             (Token::Bytes { reply, .. }, _) => reply.err(stream::Error::Interrupted),
         }
     }
@@ -167,7 +188,15 @@ impl Ttyd {
     }
 
     /// Writes what is new of a write, then takes note of the position, then answers.
-    fn write_now(&mut self, Blocked { end, at, data, reply }: Blocked) {
+    fn write_now(
+        &mut self,
+        Blocked {
+            end,
+            at,
+            data,
+            reply,
+        }: Blocked,
+    ) {
         let position = self.ends.position(end);
         let Some(known) = position.checked_sub(at) else {
             return reply.err(stream::Error::Gap { expected: position });
@@ -194,9 +223,26 @@ impl Ttyd {
         !badge.is_own() || self.end(badge).is_some_and(|(_, end)| end.leads)
     }
 
-    fn mint(&mut self, kind: Kind, leads: bool, group: u32) -> Result<Handle<Connection>, protocol::Error> {
-        let index = self.ends.add(End { kind, leads, group, position: 0 }).ok_or(protocol::Error::NotPermitted)?;
-        let protocol = if kind == Kind::Stream { STREAM } else { TERMINAL };
+    fn mint(
+        &mut self,
+        kind: Kind,
+        leads: bool,
+        group: u32,
+    ) -> Result<Handle<Connection>, protocol::Error> {
+        let index = self
+            .ends
+            .add(End {
+                kind,
+                leads,
+                group,
+                position: 0,
+            })
+            .ok_or(protocol::Error::NotPermitted)?;
+        let protocol = if kind == Kind::Stream {
+            STREAM
+        } else {
+            TERMINAL
+        };
         match self.minter.mint(Badge::own(protocol, index as u64)) {
             Ok(minted) => Ok(minted.client),
             Err(error) => {
@@ -214,8 +260,10 @@ impl Ttyd {
     }
 
     fn cancelled(&mut self, cancelled: &libipc::Cancelled) {
-        self.blocked.retain(|blocked| !blocked.reply.is_cancelled_by(cancelled));
-        self.signals.retain(|(_, reply)| !reply.is_cancelled_by(cancelled));
+        self.blocked
+            .retain(|blocked| !blocked.reply.is_cancelled_by(cancelled));
+        self.signals
+            .retain(|(_, reply)| !reply.is_cancelled_by(cancelled));
         self.terminal.forget(|token| match token {
             Token::Line(reply) => reply.is_cancelled_by(cancelled),
             Token::Key(reply) => reply.is_cancelled_by(cancelled),
@@ -230,21 +278,44 @@ impl stream::Stream for Ttyd {
             None => reply.err(stream::Error::WrongDirection),
             Some(_) if data.len() > MAX_CHUNK_BYTES => reply.err(stream::Error::TooLong),
             Some((end, _)) => {
-                let blocked = Blocked { end, at, data, reply };
-                if self.rings.is_clear() && self.blocked.is_empty() { self.write_now(blocked) } else { self.blocked.push_back(blocked) }
+                let blocked = Blocked {
+                    end,
+                    at,
+                    data,
+                    reply,
+                };
+                if self.rings.is_clear() && self.blocked.is_empty() {
+                    self.write_now(blocked)
+                } else {
+                    self.blocked.push_back(blocked)
+                }
             }
         }
     }
 
-    fn read(&mut self, caller: Caller, from: u64, max: u32, reply: Reply<stream::Chunk, stream::Error>) {
+    fn read(
+        &mut self,
+        caller: Caller,
+        from: u64,
+        max: u32,
+        reply: Reply<stream::Chunk, stream::Error>,
+    ) {
         let max = (max as usize).clamp(1, MAX_CHUNK_BYTES);
         let group = self.group(caller.badge);
-        self.terminal.read(group, Wanted::Bytes { max }, Token::Bytes { from, reply }, Instant::now().as_ns());
+        self.terminal.read(
+            group,
+            Wanted::Bytes { max },
+            Token::Bytes { from, reply },
+            Instant::now().as_ns(),
+        );
     }
 
     fn another(&mut self, caller: Caller) -> Result<Handle<Connection>, stream::Error> {
-        let (_, end) = self.end(caller.badge).ok_or(stream::Error::WrongDirection)?;
-        self.mint(end.kind, end.leads, end.group).map_err(|_| stream::Error::LimitReached)
+        let (_, end) = self
+            .end(caller.badge)
+            .ok_or(stream::Error::WrongDirection)?;
+        self.mint(end.kind, end.leads, end.group)
+            .map_err(|_| stream::Error::LimitReached)
     }
 
     fn kind(&mut self, _caller: Caller) -> Result<stream::Kind, stream::Error> {
@@ -257,19 +328,48 @@ impl stream::Stream for Ttyd {
 }
 
 impl protocol::Terminal for Ttyd {
-    fn read_line(&mut self, caller: Caller, prompt: String, after: u64, history: bool, reply: Reply<protocol::Line, protocol::Error>) {
+    fn read_line(
+        &mut self,
+        caller: Caller,
+        prompt: String,
+        after: u64,
+        history: bool,
+        reply: Reply<protocol::Line, protocol::Error>,
+    ) {
         let group = self.group(caller.badge);
-        self.terminal.read(group, Wanted::Line { prompt, after, history }, Token::Line(reply), Instant::now().as_ns());
+        self.terminal.read(
+            group,
+            Wanted::Line {
+                prompt,
+                after,
+                history,
+            },
+            Token::Line(reply),
+            Instant::now().as_ns(),
+        );
     }
 
-    fn read_key(&mut self, caller: Caller, after: u64, timeout_ms: u32, reply: Reply<protocol::Key, protocol::Error>) {
+    fn read_key(
+        &mut self,
+        caller: Caller,
+        after: u64,
+        timeout_ms: u32,
+        reply: Reply<protocol::Key, protocol::Error>,
+    ) {
         let group = self.group(caller.badge);
         let now = Instant::now().as_ns();
-        let until = (timeout_ms != u32::MAX).then(|| now.saturating_add(u64::from(timeout_ms) * 1_000_000));
-        self.terminal.read(group, Wanted::Key { after, until }, Token::Key(reply), now);
+        let until =
+            (timeout_ms != u32::MAX).then(|| now.saturating_add(u64::from(timeout_ms) * 1_000_000));
+        self.terminal
+            .read(group, Wanted::Key { after, until }, Token::Key(reply), now);
     }
 
-    fn set_completions(&mut self, caller: Caller, words: Vec<String>, first: bool) -> Result<(), protocol::Error> {
+    fn set_completions(
+        &mut self,
+        caller: Caller,
+        words: Vec<String>,
+        first: bool,
+    ) -> Result<(), protocol::Error> {
         if !self.leads(caller.badge) {
             return Err(protocol::Error::NotPermitted);
         }
@@ -283,7 +383,13 @@ impl protocol::Terminal for Ttyd {
             ttyd::terminal::Mode::Cooked => Mode::Cooked,
             ttyd::terminal::Mode::Raw => Mode::Raw,
         };
-        Ok(State { rows: ROWS, columns: COLUMNS, mode, foreground: saved.foreground, is_interactive: true })
+        Ok(State {
+            rows: ROWS,
+            columns: COLUMNS,
+            mode,
+            foreground: saved.foreground,
+            is_interactive: true,
+        })
     }
 
     fn set_mode(&mut self, _caller: Caller, mode: Mode) -> Result<(), protocol::Error> {

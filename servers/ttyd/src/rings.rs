@@ -5,7 +5,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use libipc::byte_ring::{self, Broken, Consumer, Producer};
-use libipc::{Capsule, Connection, Deadline, Handle, MemoryObject, Notification, Protection, StartError};
+use libipc::{
+    Capsule, Connection, Deadline, Handle, MemoryObject, Notification, Protection, StartError,
+};
 use protocols::serial;
 
 /// Bytes of each ring with its header.
@@ -30,16 +32,21 @@ impl Rings {
     ///
     /// # Errors
     /// What the kernel or the driver says.
-    pub fn open(capsule: &Handle<Capsule>, connection: Handle<Connection>) -> Result<Self, StartError> {
+    pub fn open(
+        capsule: &Handle<Capsule>,
+        connection: Handle<Connection>,
+    ) -> Result<Self, StartError> {
         let broken = |Broken| StartError::Other("the serial rings are broken".into());
-        let (memory, doorbell, is_new) = match (capsule.take(MEMORY_SLOT), capsule.take(DOORBELL_SLOT)) {
-            (Ok(memory), Ok(doorbell)) => (memory, doorbell, false),
-            _ => {
-                let memory = Handle::<libipc::object::MemoryObject>::create(2 * RING_BYTES as u64)?;
-                let doorbell = Handle::<libipc::object::Notification>::create()?;
-                (memory, doorbell, true)
-            }
-        };
+        let (memory, doorbell, is_new) =
+            match (capsule.take(MEMORY_SLOT), capsule.take(DOORBELL_SLOT)) {
+                (Ok(memory), Ok(doorbell)) => (memory, doorbell, false),
+                _ => {
+                    let memory =
+                        Handle::<libipc::object::MemoryObject>::create(2 * RING_BYTES as u64)?;
+                    let doorbell = Handle::<libipc::object::Notification>::create()?;
+                    (memory, doorbell, true)
+                }
+            };
         let mapping = Arc::new(memory.map(0, 2 * RING_BYTES, Protection::ReadWrite)?);
         if is_new {
             byte_ring::initialise(&mapping, 0, RING_BYTES).map_err(broken)?;
@@ -58,7 +65,11 @@ impl Rings {
         rings
             .serial
             .attach(Deadline::after_ms(PATIENCE_MS), &memory, &rings.doorbell)
-            .map_err(|error| StartError::Other(alloc::format!("the serial driver does not take the rings: {error}")))?;
+            .map_err(|error| {
+                StartError::Other(alloc::format!(
+                    "the serial driver does not take the rings: {error}"
+                ))
+            })?;
         Ok(rings)
     }
 
@@ -88,7 +99,11 @@ impl Rings {
     /// Sends bytes; those that do not fit the ring wait here.
     pub fn push(&mut self, bytes: &[u8]) {
         self.drain();
-        let fitting = if self.backlog.is_empty() { self.write(bytes) } else { 0 };
+        let fitting = if self.backlog.is_empty() {
+            self.write(bytes)
+        } else {
+            0
+        };
         self.backlog.extend_from_slice(&bytes[fitting..]);
     }
 
@@ -99,7 +114,8 @@ impl Rings {
             self.output.wait_for_room();
             self.drain();
         }
-        if core::mem::take(&mut self.sent) && self.output.must_wake() && self.serial.ring().is_err() {
+        if core::mem::take(&mut self.sent) && self.output.must_wake() && self.serial.ring().is_err()
+        {
             libipc::error!("the serial driver is gone for good");
         }
         self.input.sleep();
@@ -126,7 +142,11 @@ impl Rings {
     }
 }
 
-fn keep(capsule: &Handle<Capsule>, memory: &Handle<MemoryObject>, doorbell: &Handle<Notification>) -> Result<(), StartError> {
+fn keep(
+    capsule: &Handle<Capsule>,
+    memory: &Handle<MemoryObject>,
+    doorbell: &Handle<Notification>,
+) -> Result<(), StartError> {
     let _ = capsule.clear(MEMORY_SLOT);
     let _ = capsule.clear(DOORBELL_SLOT);
     capsule.keep(MEMORY_SLOT, memory)?;

@@ -210,13 +210,20 @@ impl<T> Terminal<T> {
         match &wanted {
             // It asks for what it was given before, but the answer got lost.
             Wanted::Line { after, .. } => {
-                let is_theirs = |line: &(u64, u32, String, bool)| line.0 > *after && *after > 0 && line.1 == group;
-                if let Some((sequence, _, text, end)) = self.saved.last_line.clone().filter(is_theirs) {
-                    return self.answers.push((token, Answer::Line(sequence, text, end)));
+                let is_theirs = |line: &(u64, u32, String, bool)| {
+                    line.0 > *after && *after > 0 && line.1 == group
+                };
+                if let Some((sequence, _, text, end)) =
+                    self.saved.last_line.clone().filter(is_theirs)
+                {
+                    return self
+                        .answers
+                        .push((token, Answer::Line(sequence, text, end)));
                 }
             }
             Wanted::Key { after, .. } => {
-                let is_theirs = |key: &(u64, u32, String)| key.0 > *after && *after > 0 && key.1 == group;
+                let is_theirs =
+                    |key: &(u64, u32, String)| key.0 > *after && *after > 0 && key.1 == group;
                 if let Some((sequence, _, name)) = self.saved.last_key.clone().filter(is_theirs) {
                     return self.answers.push((token, Answer::Key(sequence, name)));
                 }
@@ -228,7 +235,11 @@ impl<T> Terminal<T> {
             }
             Wanted::Bytes { .. } => {}
         }
-        self.readers.push_back(Reader { group, wanted, token });
+        self.readers.push_back(Reader {
+            group,
+            wanted,
+            token,
+        });
         self.advance(now);
     }
 
@@ -264,7 +275,10 @@ impl<T> Terminal<T> {
             Wanted::Key { until, .. } => until,
             _ => None,
         });
-        [self.decoder.deadline(), reader].into_iter().flatten().min()
+        [self.decoder.deadline(), reader]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time has passed.
@@ -274,8 +288,13 @@ impl<T> Terminal<T> {
         }
         let is_late = |reader: &Reader<T>| matches!(reader.wanted, Wanted::Key { until: Some(until), .. } if until <= now);
         while let Some(place) = self.readers.iter().position(is_late) {
-            let Some(reader) = self.readers.remove(place) else { return };
-            self.answers.push((reader.token, Answer::Key(self.saved.sequence, String::new())));
+            let Some(reader) = self.readers.remove(place) else {
+                return;
+            };
+            self.answers.push((
+                reader.token,
+                Answer::Key(self.saved.sequence, String::new()),
+            ));
         }
         self.advance(now);
     }
@@ -304,20 +323,32 @@ impl<T> Terminal<T> {
 
     /// The first signal after number `after`: its number, the group, and what it is.
     pub fn signal_after(&self, after: u64) -> Option<(u64, u32, Signal)> {
-        self.saved.signals.iter().find(|signal| signal.0 > after).copied()
+        self.saved
+            .signals
+            .iter()
+            .find(|signal| signal.0 > after)
+            .copied()
     }
 
     /// The reader whose turn it is: the first of the group in front.
     fn reader(&self) -> Option<&Reader<T>> {
-        self.readers.iter().find(|reader| reader.group == self.saved.foreground)
+        self.readers
+            .iter()
+            .find(|reader| reader.group == self.saved.foreground)
     }
 
     fn editing_reader(&self) -> Option<()> {
-        self.saved.is_editing.then(|| self.reader().map(drop)).flatten()
+        self.saved
+            .is_editing
+            .then(|| self.reader().map(drop))
+            .flatten()
     }
 
     fn take_reader(&mut self) -> Option<Reader<T>> {
-        let place = self.readers.iter().position(|reader| reader.group == self.saved.foreground)?;
+        let place = self
+            .readers
+            .iter()
+            .position(|reader| reader.group == self.saved.foreground)?;
         self.readers.remove(place)
     }
 
@@ -345,7 +376,9 @@ impl<T> Terminal<T> {
         if self.saved.signals.len() == MAX_SIGNALS {
             self.saved.signals.pop_front();
         }
-        self.saved.signals.push_back((self.saved.signal_sequence, self.saved.foreground, signal));
+        self.saved
+            .signals
+            .push_back((self.saved.signal_sequence, self.saved.foreground, signal));
         if signal == Signal::Interrupt {
             while let Some(reader) = self.take_reader() {
                 self.answers.push((reader.token, Answer::Interrupted));
@@ -360,13 +393,18 @@ impl<T> Terminal<T> {
             match &reader.wanted {
                 Wanted::Key { .. } => {
                     self.saved.mode = Mode::Raw;
-                    let Some(key) = self.saved.typed.pop_front() else { return };
+                    let Some(key) = self.saved.typed.pop_front() else {
+                        return;
+                    };
                     self.saved.sequence += 1;
                     let name = Key::from(key).name();
-                    self.saved.last_key = Some((self.saved.sequence, self.saved.foreground, name.clone()));
+                    self.saved.last_key =
+                        Some((self.saved.sequence, self.saved.foreground, name.clone()));
                     self.answer(Answer::Key(self.saved.sequence, name));
                 }
-                Wanted::Line { prompt, history, .. } => {
+                Wanted::Line {
+                    prompt, history, ..
+                } => {
                     let (prompt, history) = (prompt.clone(), *history);
                     if !self.edit(&prompt, history) {
                         return;
@@ -389,7 +427,11 @@ impl<T> Terminal<T> {
             self.saved.is_editing = true;
         }
         while let Some(key) = self.saved.typed.pop_front() {
-            match self.saved.editor.key(key.into(), &self.saved.completions, &mut self.output) {
+            match self
+                .saved
+                .editor
+                .key(key.into(), &self.saved.completions, &mut self.output)
+            {
                 Edit::Continue | Edit::Suspend => {}
                 Edit::Done(text) => return self.line(text, false),
                 Edit::EndOfInput => return self.line(String::new(), true),
@@ -407,13 +449,22 @@ impl<T> Terminal<T> {
         self.saved.is_editing = false;
         let answer = match self.reader().map(|reader| &reader.wanted) {
             Some(Wanted::Bytes { max }) => {
-                let mut bytes = if end { Vec::new() } else { (text + "\n").into_bytes() };
+                let mut bytes = if end {
+                    Vec::new()
+                } else {
+                    (text + "\n").into_bytes()
+                };
                 self.leftover = bytes.split_off((*max).min(bytes.len()));
                 Answer::Bytes(bytes)
             }
             _ => {
                 self.saved.sequence += 1;
-                self.saved.last_line = Some((self.saved.sequence, self.saved.foreground, text.to_string(), end));
+                self.saved.last_line = Some((
+                    self.saved.sequence,
+                    self.saved.foreground,
+                    text.to_string(),
+                    end,
+                ));
                 Answer::Line(self.saved.sequence, text, end)
             }
         };
@@ -433,7 +484,11 @@ mod tests {
     use super::*;
 
     fn line(prompt: &str) -> Wanted {
-        Wanted::Line { prompt: prompt.to_string(), after: 0, history: false }
+        Wanted::Line {
+            prompt: prompt.to_string(),
+            after: 0,
+            history: false,
+        }
     }
 
     fn terminal() -> Terminal<u8> {
@@ -446,8 +501,20 @@ mod tests {
         terminal.typed(b"one\rtwo\rx", 0);
         terminal.read(0, line("> "), 1, 0);
         terminal.read(0, line("> "), 2, 0);
-        terminal.read(0, Wanted::Key { after: 0, until: None }, 3, 0);
-        let expected = [(1, Answer::Line(1, "one".into(), false)), (2, Answer::Line(2, "two".into(), false)), (3, Answer::Key(3, "x".into()))];
+        terminal.read(
+            0,
+            Wanted::Key {
+                after: 0,
+                until: None,
+            },
+            3,
+            0,
+        );
+        let expected = [
+            (1, Answer::Line(1, "one".into(), false)),
+            (2, Answer::Line(2, "two".into(), false)),
+            (3, Answer::Key(3, "x".into())),
+        ];
         assert_eq!(terminal.take_answers(), expected);
     }
 
@@ -457,10 +524,16 @@ mod tests {
         terminal.read(7, line(""), 7, 0);
         terminal.read(0, line(""), 0, 0);
         terminal.typed(b"a\r", 0);
-        assert_eq!(terminal.take_answers(), [(0, Answer::Line(1, "a".into(), false))]);
+        assert_eq!(
+            terminal.take_answers(),
+            [(0, Answer::Line(1, "a".into(), false))]
+        );
         terminal.set_foreground(7, 0);
         terminal.typed(b"b\r", 0);
-        assert_eq!(terminal.take_answers(), [(7, Answer::Line(2, "b".into(), false))]);
+        assert_eq!(
+            terminal.take_answers(),
+            [(7, Answer::Line(2, "b".into(), false))]
+        );
     }
 
     #[test]
@@ -481,12 +554,23 @@ mod tests {
     #[test]
     fn a_key_that_does_not_come_in_time_has_no_name() {
         let mut terminal = terminal();
-        terminal.read(0, Wanted::Key { after: 0, until: Some(100) }, 1, 0);
+        terminal.read(
+            0,
+            Wanted::Key {
+                after: 0,
+                until: Some(100),
+            },
+            1,
+            0,
+        );
         assert_eq!(terminal.deadline(), Some(100));
         terminal.on_time(99);
         assert_eq!(terminal.take_answers(), []);
         terminal.on_time(100);
-        assert_eq!(terminal.take_answers(), [(1, Answer::Key(0, String::new()))]);
+        assert_eq!(
+            terminal.take_answers(),
+            [(1, Answer::Key(0, String::new()))]
+        );
     }
 
     #[test]
@@ -495,16 +579,54 @@ mod tests {
         first.read(0, line("$ "), 1, 0);
         first.typed(b"ls\rec", 0);
         first.take_answers();
-        first.read(0, Wanted::Line { prompt: "$ ".to_string(), after: 1, history: false }, 2, 0);
+        first.read(
+            0,
+            Wanted::Line {
+                prompt: "$ ".to_string(),
+                after: 1,
+                history: false,
+            },
+            2,
+            0,
+        );
         let saved = postcard::to_allocvec(first.saved()).expect("serializable");
 
-        let mut second: Terminal<u8> = Terminal::new(postcard::from_bytes(&saved).expect("what was saved"));
-        assert!(String::from_utf8_lossy(&second.take_output()).ends_with("$ ec"), "the line is shown again");
-        second.read(0, Wanted::Line { prompt: "$ ".to_string(), after: 1, history: false }, 3, 0);
+        let mut second: Terminal<u8> =
+            Terminal::new(postcard::from_bytes(&saved).expect("what was saved"));
+        assert!(
+            String::from_utf8_lossy(&second.take_output()).ends_with("$ ec"),
+            "the line is shown again"
+        );
+        second.read(
+            0,
+            Wanted::Line {
+                prompt: "$ ".to_string(),
+                after: 1,
+                history: false,
+            },
+            3,
+            0,
+        );
         second.typed(b"ho\r", 0);
-        assert_eq!(second.take_answers(), [(3, Answer::Line(2, "echo".into(), false))]);
-        second.read(0, Wanted::Line { prompt: "$ ".to_string(), after: 1, history: false }, 4, 0);
-        assert_eq!(second.take_answers(), [(4, Answer::Line(2, "echo".into(), false))], "it did not say that it has it");
+        assert_eq!(
+            second.take_answers(),
+            [(3, Answer::Line(2, "echo".into(), false))]
+        );
+        second.read(
+            0,
+            Wanted::Line {
+                prompt: "$ ".to_string(),
+                after: 1,
+                history: false,
+            },
+            4,
+            0,
+        );
+        assert_eq!(
+            second.take_answers(),
+            [(4, Answer::Line(2, "echo".into(), false))],
+            "it did not say that it has it"
+        );
     }
 
     #[test]
@@ -517,7 +639,16 @@ mod tests {
         terminal.typed(b"b\r", 0);
         terminal.set_foreground(0, 0);
         terminal.take_answers();
-        terminal.read(0, Wanted::Line { prompt: String::new(), after: 1, history: false }, 3, 0);
+        terminal.read(
+            0,
+            Wanted::Line {
+                prompt: String::new(),
+                after: 1,
+                history: false,
+            },
+            3,
+            0,
+        );
         assert_eq!(terminal.take_answers(), []);
     }
 
@@ -528,7 +659,10 @@ mod tests {
         terminal.typed(b"ab", 0);
         terminal.take_output();
         terminal.write(b"job done\n");
-        assert_eq!(String::from_utf8_lossy(&terminal.take_output()), "\r\x1b[Kjob done\r\n\r\x1b[K$ ab");
+        assert_eq!(
+            String::from_utf8_lossy(&terminal.take_output()),
+            "\r\x1b[Kjob done\r\n\r\x1b[K$ ab"
+        );
     }
 
     #[test]
@@ -538,7 +672,11 @@ mod tests {
         for token in 0..3 {
             terminal.read(0, Wanted::Bytes { max: 3 }, token, 0);
         }
-        let expected = [(0, Answer::Bytes(b"abc".to_vec())), (1, Answer::Bytes(b"\n".to_vec())), (2, Answer::Bytes(Vec::new()))];
+        let expected = [
+            (0, Answer::Bytes(b"abc".to_vec())),
+            (1, Answer::Bytes(b"\n".to_vec())),
+            (2, Answer::Bytes(Vec::new())),
+        ];
         assert_eq!(terminal.take_answers(), expected);
     }
 }

@@ -30,10 +30,13 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let memory = boot.capsule()?.memory()?;
     let mapping = memory.map(0, memory.figures()?.length as usize, Protection::ReadWrite)?;
     let too_small = || StartError::Other("the capsule is too small".into());
-    let (views, rest) = Part::whole(mapping).split(Views::storage_bytes()).ok_or_else(too_small)?;
+    let (views, rest) = Part::whole(mapping)
+        .split(Views::storage_bytes())
+        .ok_or_else(too_small)?;
     let (answers, _) = Replies::open(rest, ANSWERS, ANSWER_BYTES).ok_or_else(too_small)?;
     let views = Views::open(views).ok_or_else(too_small)?;
-    let root = directory::Client::connect_by(boot.service("directory")?, Deadline::after_ms(PATIENCE_MS))?;
+    let root =
+        directory::Client::connect_by(boot.service("directory")?, Deadline::after_ms(PATIENCE_MS))?;
     let mut server = Server::new(mount(root)?, views, answers, endpoint.minter()?);
 
     loop {
@@ -41,19 +44,34 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
             Wake::Call(call) => directory::dispatch(&mut server, call),
             Wake::Closed(badge) => server.forget(badge),
             Wake::Failed(error) => return Err(error.into()),
-            Wake::Notified(_) | Wake::Completed(_) | Wake::Rung(_) | Wake::Cancelled(_) | Wake::Deadline(_) => {}
+            Wake::Notified(_)
+            | Wake::Completed(_)
+            | Wake::Rung(_)
+            | Wake::Cancelled(_)
+            | Wake::Deadline(_) => {}
         }
     }
 }
 
 /// The tree as it is at boot: files in memory, and the shipped system, which nobody changes.
 fn mount(root: directory::Client) -> Result<Mounts<directory::Client>, StartError> {
-    let access = Access { read: true, write: false };
-    let failed = |error| StartError::Other(alloc::format!("the shipped system can't be mounted: {error:?}"));
-    let system = root.view(Deadline::after_ms(PATIENCE_MS), "/system", access).map_err(failed)?;
+    let access = Access {
+        read: true,
+        write: false,
+    };
+    let failed = |error| {
+        StartError::Other(alloc::format!(
+            "the shipped system can't be mounted: {error:?}"
+        ))
+    };
+    let system = root
+        .view(Deadline::after_ms(PATIENCE_MS), "/system", access)
+        .map_err(failed)?;
     let mut mounts = Mounts::default();
     let mut add = |names: &[&str], filesystem, writable| {
-        mounts.add(names, "ramfs", filesystem, writable).map_err(|_| StartError::Other("two mounts in one place".into()))
+        mounts
+            .add(names, "ramfs", filesystem, writable)
+            .map_err(|_| StartError::Other("two mounts in one place".into()))
     };
     add(&[], root, true)?;
     add(&["system"], directory::Client::adopt(system), false)?;

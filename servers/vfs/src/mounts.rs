@@ -47,14 +47,26 @@ impl<F> Default for Mounts<F> {
 
 impl<F> Mounts<F> {
     /// Mounts a filesystem at the place that these names lead to.
-    pub fn add(&mut self, names: &[&str], service: &str, filesystem: F, writable: bool) -> Result<(), AlreadyMounted> {
+    pub fn add(
+        &mut self,
+        names: &[&str],
+        service: &str,
+        filesystem: F,
+        writable: bool,
+    ) -> Result<(), AlreadyMounted> {
         if self.0.iter().any(|mount| mount.names == names) {
             return Err(AlreadyMounted);
         }
         let names = names.iter().map(|name| name.to_string()).collect();
-        self.0.push(Mount { names, filesystem, writable, service: service.to_string() });
+        self.0.push(Mount {
+            names,
+            filesystem,
+            writable,
+            service: service.to_string(),
+        });
         // The longest first, so that the first that fits is the right one.
-        self.0.sort_by_key(|mount| core::cmp::Reverse(mount.names.len()));
+        self.0
+            .sort_by_key(|mount| core::cmp::Reverse(mount.names.len()));
         Ok(())
     }
 
@@ -62,8 +74,14 @@ impl<F> Mounts<F> {
     pub fn resolve<'n>(&self, names: impl Iterator<Item = &'n str> + Clone) -> Option<Resolved> {
         self.0.iter().enumerate().find_map(|(index, mount)| {
             let mut rest = names.clone();
-            let fits = mount.names.iter().all(|name| rest.next() == Some(name.as_str()));
-            fits.then(|| Resolved { mount: index, path: join(rest) })
+            let fits = mount
+                .names
+                .iter()
+                .all(|name| rest.next() == Some(name.as_str()));
+            fits.then(|| Resolved {
+                mount: index,
+                path: join(rest),
+            })
         })
     }
 
@@ -74,7 +92,9 @@ impl<F> Mounts<F> {
 
     /// Every mount below a place.
     pub fn below<'m>(&'m self, root: &'m [String]) -> impl Iterator<Item = &'m Mount<F>> {
-        self.0.iter().filter(move |mount| mount.names.starts_with(root) || root.starts_with(&mount.names))
+        self.0
+            .iter()
+            .filter(move |mount| mount.names.starts_with(root) || root.starts_with(&mount.names))
     }
 }
 
@@ -98,7 +118,11 @@ mod tests {
 
     fn mounts() -> Mounts<char> {
         let mut mounts = Mounts::default();
-        for (names, letter) in [(&[][..], 'r'), (&["system"][..], 's'), (&["system", "bin"][..], 'b')] {
+        for (names, letter) in [
+            (&[][..], 'r'),
+            (&["system"][..], 's'),
+            (&["system", "bin"][..], 'b'),
+        ] {
             assert_eq!(mounts.add(names, "ramfs", letter, letter == 'r'), Ok(()));
         }
         mounts
@@ -106,8 +130,13 @@ mod tests {
 
     fn resolved(names: &[&str]) -> (char, String) {
         let mounts = mounts();
-        let found = mounts.resolve(names.iter().copied()).expect("the root is mounted");
-        (mounts.get(found.mount).expect("it was found").filesystem, found.path)
+        let found = mounts
+            .resolve(names.iter().copied())
+            .expect("the root is mounted");
+        (
+            mounts.get(found.mount).expect("it was found").filesystem,
+            found.path,
+        )
     }
 
     #[test]
@@ -115,12 +144,18 @@ mod tests {
         assert_eq!(resolved(&[]), ('r', "/".into()));
         assert_eq!(resolved(&["systems", "a"]), ('r', "/systems/a".into()));
         assert_eq!(resolved(&["system"]), ('s', "/".into()));
-        assert_eq!(resolved(&["system", "bin", "ls.peb"]), ('b', "/ls.peb".into()));
+        assert_eq!(
+            resolved(&["system", "bin", "ls.peb"]),
+            ('b', "/ls.peb".into())
+        );
     }
 
     #[test]
     fn one_place_has_one_mount() {
-        assert_eq!(mounts().add(&["system"], "x", 'x', true), Err(AlreadyMounted));
+        assert_eq!(
+            mounts().add(&["system"], "x", 'x', true),
+            Err(AlreadyMounted)
+        );
         assert_eq!(Mounts::<char>::default().resolve(["a"].into_iter()), None);
     }
 

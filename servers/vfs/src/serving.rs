@@ -3,7 +3,9 @@
 use libipc::capsule::{Part, Replies};
 use libipc::prelude::*;
 use libipc::{Badge, Deadline, Journal, Minter, RequestNumber, Terms};
-use protocols::directory::{Access, Client, Create, Directory, Error, Listing, Metadata, Mount, OpenOptions, names};
+use protocols::directory::{
+    Access, Client, Create, Directory, Error, Listing, Metadata, Mount, OpenOptions, names,
+};
 use vfs::Mounts;
 use vfs::mounts::Mount as Mounted;
 
@@ -29,8 +31,18 @@ enum Purpose {
 
 impl Server {
     /// Puts the parts together.
-    pub fn new(mounts: Mounts<Client>, views: Views, answers: Replies<Part>, minter: Minter) -> Self {
-        Self { mounts, views, answers, minter }
+    pub fn new(
+        mounts: Mounts<Client>,
+        views: Views,
+        answers: Replies<Part>,
+        minter: Minter,
+    ) -> Self {
+        Self {
+            mounts,
+            views,
+            answers,
+            minter,
+        }
     }
 
     /// A Connection's last copy is gone.
@@ -44,15 +56,33 @@ impl Server {
     /// What a caller sees as its root. init's Connections see everything.
     fn view_of(&self, badge: Badge) -> Result<View, Error> {
         if !badge.is_own() {
-            return Ok(View { root: Vec::new(), access: Access { read: true, write: true } });
+            return Ok(View {
+                root: Vec::new(),
+                access: Access {
+                    read: true,
+                    write: true,
+                },
+            });
         }
-        self.views.get(badge.number() as usize).cloned().ok_or(Error::NotPermitted)
+        self.views
+            .get(badge.number() as usize)
+            .cloned()
+            .ok_or(Error::NotPermitted)
     }
 
-    fn resolve(&self, caller: Caller, path: &str, purpose: Purpose) -> Result<(&Mounted<Client>, String), Error> {
+    fn resolve(
+        &self,
+        caller: Caller,
+        path: &str,
+        purpose: Purpose,
+    ) -> Result<(&Mounted<Client>, String), Error> {
         let view = self.view_of(caller.badge)?;
         let given = names(path)?;
-        let all = view.root.iter().map(String::as_str).chain(given.iter().copied());
+        let all = view
+            .root
+            .iter()
+            .map(String::as_str)
+            .chain(given.iter().copied());
         let resolved = self.mounts.resolve(all).ok_or(Error::NotFound)?;
         let mount = self.mounts.get(resolved.mount).ok_or(Error::NotFound)?;
         match purpose {
@@ -88,9 +118,18 @@ impl Journal for Server {
 }
 
 impl Directory for Server {
-    fn open(&mut self, caller: Caller, path: String, options: OpenOptions) -> Result<(Handle<Connection>, Metadata), Error> {
+    fn open(
+        &mut self,
+        caller: Caller,
+        path: String,
+        options: OpenOptions,
+    ) -> Result<(Handle<Connection>, Metadata), Error> {
         let changes = options.write || options.truncate || options.create != Create::Never;
-        let purpose = if changes { Purpose::Change } else { Purpose::Look };
+        let purpose = if changes {
+            Purpose::Change
+        } else {
+            Purpose::Look
+        };
         let (mount, path) = self.resolve(caller, &path, purpose)?;
         passed(mount.filesystem.open(terms(caller), path, options))
     }
@@ -105,14 +144,29 @@ impl Directory for Server {
         passed(mount.filesystem.list(terms(caller), path, after))
     }
 
-    fn read(&mut self, caller: Caller, path: String, offset: u64, length: u32) -> Result<(Vec<u8>, Metadata), Error> {
+    fn read(
+        &mut self,
+        caller: Caller,
+        path: String,
+        offset: u64,
+        length: u32,
+    ) -> Result<(Vec<u8>, Metadata), Error> {
         let (mount, path) = self.resolve(caller, &path, Purpose::Look)?;
         passed(mount.filesystem.read(terms(caller), path, offset, length))
     }
 
-    fn make_directory(&mut self, caller: Caller, path: String, parents: bool) -> Result<Metadata, Error> {
+    fn make_directory(
+        &mut self,
+        caller: Caller,
+        path: String,
+        parents: bool,
+    ) -> Result<Metadata, Error> {
         let (mount, path) = self.resolve(caller, &path, Purpose::Change)?;
-        passed(mount.filesystem.make_directory(terms(caller), path, parents))
+        passed(
+            mount
+                .filesystem
+                .make_directory(terms(caller), path, parents),
+        )
     }
 
     fn remove(&mut self, caller: Caller, path: String, recursive: bool) -> Result<(), Error> {
@@ -138,15 +192,34 @@ impl Directory for Server {
         modified_ns: Option<i64>,
     ) -> Result<Metadata, Error> {
         let (mount, path) = self.resolve(caller, &path, Purpose::Change)?;
-        passed(mount.filesystem.set_attributes(terms(caller), path, mode, owner, modified_ns))
+        passed(
+            mount
+                .filesystem
+                .set_attributes(terms(caller), path, mode, owner, modified_ns),
+        )
     }
 
-    fn view(&mut self, caller: Caller, root: String, access: Access) -> Result<Handle<Connection>, Error> {
+    fn view(
+        &mut self,
+        caller: Caller,
+        root: String,
+        access: Access,
+    ) -> Result<Handle<Connection>, Error> {
         let from = self.view_of(caller.badge)?;
         let given = names(&root)?;
-        let access = Access { read: access.read && from.access.read, write: access.write && from.access.write };
-        let root = from.root.into_iter().chain(given.into_iter().map(String::from)).collect();
-        let index = self.views.add(View { root, access }).ok_or(Error::LimitReached)?;
+        let access = Access {
+            read: access.read && from.access.read,
+            write: access.write && from.access.write,
+        };
+        let root = from
+            .root
+            .into_iter()
+            .chain(given.into_iter().map(String::from))
+            .collect();
+        let index = self
+            .views
+            .add(View { root, access })
+            .ok_or(Error::LimitReached)?;
         match self.minter.mint(Badge::own(0, index as u64)) {
             Ok(minted) => Ok(minted.client),
             Err(error) => {
@@ -162,9 +235,17 @@ impl Directory for Server {
         let mut found = Vec::new();
         for mount in self.mounts.below(&view.root) {
             let inner = passed(mount.filesystem.mounts(terms(caller)))?;
-            let (total_bytes, used_bytes) = inner.first().map_or((0, 0), |inner| (inner.total_bytes, inner.used_bytes));
+            let (total_bytes, used_bytes) = inner
+                .first()
+                .map_or((0, 0), |inner| (inner.total_bytes, inner.used_bytes));
             let writable = mount.writable && view.access.write;
-            found.push(Mount { path: mount.path(), service: mount.service.clone(), writable, total_bytes, used_bytes });
+            found.push(Mount {
+                path: mount.path(),
+                service: mount.service.clone(),
+                writable,
+                total_bytes,
+                used_bytes,
+            });
         }
         Ok(found)
     }

@@ -38,7 +38,9 @@ impl Views {
         if !found.bad.is_empty() {
             libipc::warn!("dropped damaged records of views {:?}", found.bad);
         }
-        let views = (0..VIEWS).map(|index| slots.load(index).ok().flatten()).collect();
+        let views = (0..VIEWS)
+            .map(|index| slots.load(index).ok().flatten())
+            .collect();
         Some(Self { slots, views })
     }
 
