@@ -1,0 +1,118 @@
+//! Listening: a port of netd's, asked for again whenever netd has no network yet or was restarted.
+
+use libipc::{Calls, Completed, Connection, Deadline, Handle, Instant, Pending};
+use protocols::socket::{self, Error, SocketAddress, tcp_listener};
+
+/// The port.
+const PORT: u16 = 7000;
+/// Connections that wait to be accepted, at most.
+const BACKLOG: u16 = 8;
+/// Between two tries.
+const PAUSE_NS: u64 = 100_000_000;
+/// How long netd may take to listen.
+const PATIENCE_MS: u64 = 10_000;
+/// How long one `accept` waits before it is asked for again.
+const ACCEPT_MS: u64 = 3_600_000;
+
+enum State {
+    Idle {
+        try_at: u64,
+    },
+    Asking(Pending<(Handle<Connection>, u16), Error>),
+    Listening(tcp_listener::Client),
+    Accepting(
+        tcp_listener::Client,
+        Pending<(Handle<Connection>, SocketAddress), Error>,
+    ),
+}
+
+/// The listening socket.
+pub struct Listener {
+    socket: socket::Client,
+    calls: Calls,
+    state: State,
+}
+
+impl Listener {
+    /// Begins to listen at the next [`tend`](Self::tend).
+    pub fn new(socket: socket::Client, calls: Calls) -> Self {
+        let state = State::Idle { try_at: 0 };
+        Self {
+            socket,
+            calls,
+            state,
+        }
+    }
+
+    /// When to try again, if nothing is under way.
+    pub fn next_try(&self) -> Option<u64> {
+        match &self.state {
+            State::Idle { try_at } => Some(*try_at),
+            _ => None,
+        }
+    }
+
+    fn later() -> State {
+        State::Idle {
+            try_at: Instant::now().as_ns().saturating_add(PAUSE_NS),
+        }
+    }
+
+    /// Starts what is due.
+    pub fn tend(&mut self) {
+        let state = core::mem::replace(&mut self.state, State::Idle { try_at: 0 });
+        self.state = match state {
+            State::Idle { try_at } if try_at <= Instant::now().as_ns() => {
+                let terms = Deadline::after_ms(PATIENCE_MS);
+                match self.socket.start_listen(&self.calls, terms, PORT, BACKLOG) {
+                    Ok(pending) => State::Asking(pending),
+                    Err(_) => Self::later(),
+                }
+            }
+            State::Listening(client) => {
+                match client.start_accept(&self.calls, Deadline::after_ms(ACCEPT_MS)) {
+                    Ok(pending) => State::Accepting(client, pending),
+                    Err(_) => Self::later(),
+                }
+            }
+            other => other,
+        };
+    }
+
+    /// Takes the end of a call of ours, which may be a new connection; gives back that of another.
+    pub fn completed(
+        &mut self,
+        completed: Completed,
+    ) -> Result<Option<Handle<Connection>>, Completed> {
+        let is_ours = match &self.state {
+            State::Asking(pending) => pending.id() == completed.id(),
+            State::Accepting(_, pending) => pending.id() == completed.id(),
+            State::Idle { .. } | State::Listening(_) => false,
+        };
+        if !is_ours {
+            return Err(completed);
+        }
+        let mut accepted = None;
+        self.state = match core::mem::replace(&mut self.state, Self::later()) {
+            State::Asking(pending) => match pending.finish(completed) {
+                Ok((listener, port)) => {
+                    libipc::info!("listening on port {port}");
+                    State::Listening(tcp_listener::Client::adopt(listener))
+                }
+                Err(_) => Self::later(),
+            },
+            State::Accepting(client, pending) => match pending.finish(completed) {
+                Ok((connection, _)) => {
+                    accepted = Some(connection);
+                    State::Listening(client)
+                }
+                Err(libipc::CallError::Failed(libipc::Failure::DeadlinePassed { .. })) => {
+                    State::Listening(client)
+                }
+                Err(_) => Self::later(),
+            },
+            other => other,
+        };
+        Ok(accepted)
+    }
+}

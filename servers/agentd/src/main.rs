@@ -1,0 +1,46 @@
+//! The daemon's process.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod link;
+mod listener;
+mod methods;
+mod server;
+mod system;
+
+use core::convert::Infallible;
+
+use libipc::{Boot, Instant, Refusal, StartError, Wake};
+use protocols::socket;
+
+use listener::Listener;
+use server::Server;
+use system::System;
+
+#[libipc::entry]
+fn main(mut boot: Boot) -> Result<Infallible, StartError> {
+    let mut endpoint = boot.endpoint("service")?;
+    let socket = socket::Client::adopt(boot.service("socket")?);
+    let mut listener = Listener::new(socket, endpoint.calls());
+    let mut server = Server::new(System::new(&mut boot, endpoint.calls())?);
+    loop {
+        listener.tend();
+        match endpoint.receive(listener.next_try().map(Instant::from_ns)) {
+            Wake::Call(call) => call.refuse(Refusal::WrongProtocol),
+            Wake::Completed(completed) => match listener.completed(completed) {
+                Ok(None) => {}
+                Ok(Some(connection)) => server.accept(connection),
+                Err(completed) => server.completed(completed),
+            },
+            Wake::Failed(error) => return Err(error.into()),
+            Wake::Closed(_)
+            | Wake::Rung(_)
+            | Wake::Notified(_)
+            | Wake::Cancelled(_)
+            | Wake::Deadline(_) => {}
+        }
+    }
+}

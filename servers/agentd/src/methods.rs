@@ -1,0 +1,191 @@
+//! The methods, and who may call them.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use agentd::params::Params;
+use agentd::rpc::{Code, Meta, RpcError};
+use agentd::token::Token;
+use libipc::Instant;
+use protocols::services;
+use serde_json::{Map, Value, json};
+
+use crate::system::{Answer, System};
+
+mod machine;
+
+/// Who asks, and on what terms.
+pub struct Context {
+    /// Who.
+    pub subject: Option<Token>,
+    /// Terms.
+    pub meta: Meta,
+}
+
+type Run = fn(&mut System, &Context, &mut Params) -> Result<Answer, RpcError>;
+
+/// One method.
+struct Method {
+    name: &'static str,
+    /// The scope that it takes; empty: a login is enough.
+    scope: &'static str,
+    summary: &'static str,
+    run: Run,
+}
+
+const fn method(
+    name: &'static str,
+    scope: &'static str,
+    summary: &'static str,
+    run: Run,
+) -> Method {
+    Method {
+        name,
+        scope,
+        summary,
+        run,
+    }
+}
+
+const METHODS: &[Method] = &[
+    method("auth.whoami", "", "Who is logged in", |_, context, _| {
+        let subject = context.subject.as_ref();
+        Ok(Answer::Now(subject.map(whoami).ok_or_else(no_login)))
+    }),
+    method("rpc.discover", "", "This document", |_, context, _| {
+        Ok(Answer::Now(Ok(discover(context.subject.as_ref()))))
+    }),
+    method(
+        "system.describe",
+        "system.read",
+        "What this system is",
+        machine::describe,
+    ),
+    method(
+        "system.info",
+        "system.read",
+        "Figures of the machine",
+        machine::info,
+    ),
+    method(
+        "system.time",
+        "system.read",
+        "Wall time and time since boot",
+        machine::time,
+    ),
+];
+
+fn no_login() -> RpcError {
+    RpcError::new(Code::Unauthenticated, "log in first")
+}
+
+/// What a token is.
+pub fn whoami(token: &Token) -> Value {
+    json!({
+        "subject": token.id,
+        "user": "root",
+        "scopes": token.scopes,
+        "constraints": token.constraints,
+        "expires_at": token.expires_ns,
+        "limits": machine::limits(),
+    })
+}
+
+fn is_visible(method: &Method, subject: Option<&Token>) -> bool {
+    match subject {
+        Some(token) => method.scope.is_empty() || token.allows(method.scope),
+        None => method.name == "rpc.discover",
+    }
+}
+
+/// The OpenRPC document of what a subject may call.
+pub fn discover(subject: Option<&Token>) -> Value {
+    let describe = |method: &Method| {
+        json!({
+            "name": method.name,
+            "summary": method.summary,
+            "params": [],
+            "paramStructure": "by-name",
+            "result": { "name": "result", "schema": {} },
+            "x-scope": method.scope,
+        })
+    };
+    let mut methods: Vec<Value> = METHODS
+        .iter()
+        .filter(|method| is_visible(method, subject))
+        .map(describe)
+        .collect();
+    methods.push(json!({
+        "name": "auth.login",
+        "summary": "Logs in with a token",
+        "params": [{ "name": "token", "required": true, "schema": { "type": "string" } }],
+        "paramStructure": "by-name",
+        "result": { "name": "result", "schema": { "type": "object" } },
+        "x-scope": "",
+    }));
+    json!({
+        "openrpc": "1.3.2",
+        "info": { "title": "PebbleOS agentd", "version": env!("CARGO_PKG_VERSION") },
+        "methods": methods,
+    })
+}
+
+/// Calls a method.
+pub fn call(
+    system: &mut System,
+    context: &Context,
+    name: &str,
+    params: Map<String, Value>,
+) -> Answer {
+    let subject = context.subject.as_ref();
+    if let Some(token) = subject
+        && !token.is_alive(Instant::now().as_ns())
+    {
+        return Answer::Now(Err(no_login()));
+    }
+    let found = METHODS
+        .iter()
+        .find(|method| method.name == name && is_visible(method, subject));
+    let Some(method) = found else {
+        return Answer::Now(Err(match subject {
+            None => no_login(),
+            Some(_) => unknown(name, subject),
+        }));
+    };
+    let mut params = Params::new(params);
+    (method.run)(system, context, &mut params).unwrap_or_else(|error| Answer::Now(Err(error)))
+}
+
+fn unknown(name: &str, subject: Option<&Token>) -> RpcError {
+    let family = name.split('.').next().unwrap_or_default();
+    let suggestions: Vec<&str> = METHODS
+        .iter()
+        .filter(|method| {
+            is_visible(method, subject) && method.name.split('.').next() == Some(family)
+        })
+        .map(|method| method.name)
+        .collect();
+    RpcError::new(Code::MethodNotFound, "no such method".to_string())
+        .with("suggestions", suggestions)
+}
+
+/// An error of the supervisor's.
+fn of_services(error: services::Error) -> RpcError {
+    use services::Error;
+    match error {
+        Error::UnknownService => {
+            RpcError::new(Code::NotFound, "no such service").with("what", "service")
+        }
+        Error::UnknownProtocol => {
+            RpcError::new(Code::NotFound, "no such protocol").with("what", "protocol")
+        }
+        Error::UnknownPoint => {
+            RpcError::new(Code::NotFound, "no such method or point").with("what", "point")
+        }
+        Error::NotPermitted => RpcError::new(Code::Forbidden, "init does not allow it"),
+        Error::InvalidState { state } => RpcError::new(Code::InvalidState, "not in this state")
+            .with("state", format!("{state:?}")),
+        Error::StartFailed { reason } => RpcError::new(Code::InvalidState, reason),
+    }
+}
