@@ -5,6 +5,10 @@
 //! [`engine`] how an embedder runs a program.
 #![no_std]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::result_large_err,
+    reason = "an error that ends a program is made once, and carries all that people want to know"
+)]
 
 extern crate alloc;
 

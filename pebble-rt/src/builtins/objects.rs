@@ -59,6 +59,10 @@ fn type_builtin(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult 
 }
 
 /// Whether a value is of a type: a class, the builtin that converts to the type, its name, or a tuple of those.
+#[allow(
+    clippy::only_used_in_recursion,
+    reason = "the signature of its siblings"
+)]
 pub(crate) fn is_of_type(
     cx: &mut NativeContext<'_>,
     value: &Value,
@@ -164,14 +168,14 @@ fn next(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match &args[0] {
         Value::Iter(iter) => {
             let state = core::mem::replace(&mut *iter.state.borrow_mut(), IterState::Done);
-            if let IterState::Over { source, cursor } = state {
-                if let Some((item, after)) = cx.core.next_item(&source, cursor as i64)? {
-                    *iter.state.borrow_mut() = IterState::Over {
-                        source,
-                        cursor: after as usize,
-                    };
-                    return Ok(item);
-                }
+            if let IterState::Over { source, cursor } = state
+                && let Some((item, after)) = cx.core.next_item(&source, cursor as i64)?
+            {
+                *iter.state.borrow_mut() = IterState::Over {
+                    source,
+                    cursor: after as usize,
+                };
+                return Ok(item);
             }
             default.ok_or_else(|| {
                 NativeError::new(ErrorClass::StopIteration, "the iterator has ended")

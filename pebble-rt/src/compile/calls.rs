@@ -129,13 +129,13 @@ impl Compiler<'_> {
             self.emit(Op::CallSuper, base, arguments.len() as u8, to, site);
             return Ok(());
         }
-        if CHANGING_METHODS.contains(&name.as_str()) {
-            if let Some(place) = self.place(object, index)? {
-                let base = self.temporary()?;
-                self.arguments(arguments)?;
-                self.emit(Op::PlaceMethod, to, base, arguments.len() as u8, place);
-                return Ok(());
-            }
+        if CHANGING_METHODS.contains(&name.as_str())
+            && let Some(place) = self.place(object, index)?
+        {
+            let base = self.temporary()?;
+            self.arguments(arguments)?;
+            self.emit(Op::PlaceMethod, to, base, arguments.len() as u8, place);
+            return Ok(());
         }
         let base = self.temporary()?;
         self.value_to(object, base)?;
@@ -222,10 +222,10 @@ impl Compiler<'_> {
     }
 
     fn append(&mut self, list: &Expr, item: &Expr, to: u8) -> Result<bool> {
-        if to == NOWHERE {
-            if let ExprKind::Name(name) = &list.kind {
-                return self.append_to_name(name, item).map(|()| true);
-            }
+        if to == NOWHERE
+            && let ExprKind::Name(name) = &list.kind
+        {
+            return self.append_to_name(name, item).map(|()| true);
         }
         let name = self.name("append");
         let Some(place) = self.place(list, name)? else {

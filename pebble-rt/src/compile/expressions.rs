@@ -222,10 +222,9 @@ impl Compiler<'_> {
     fn unary(&mut self, operator: UnaryOperator, operand: &Expr, wanted: Option<u8>) -> Result<u8> {
         if let (UnaryOperator::Negate, ExprKind::Integer(Integer::Small(number))) =
             (operator, &operand.kind)
+            && let Some(negative) = number.checked_neg()
         {
-            if let Some(negative) = number.checked_neg() {
-                return self.load_constant(Constant::Int(negative), wanted);
-            }
+            return self.load_constant(Constant::Int(negative), wanted);
         }
         if let (UnaryOperator::Negate, ExprKind::Float(number)) = (operator, &operand.kind) {
             return self.load_constant(Constant::Float(-number), wanted);
@@ -392,14 +391,14 @@ impl Compiler<'_> {
             }
         }
         let (object, pinned) = self.pinned_value(object, Some(index))?;
-        if let ExprKind::Integer(Integer::Small(number)) = index.kind {
-            if let Ok(number) = i32::try_from(number) {
-                self.release_to(mark);
-                let to = self.destination(wanted)?;
-                self.emit(Op::GetIndexInt, to, object, 0, number);
-                self.forget_temporary(object, to);
-                return Ok(to);
-            }
+        if let ExprKind::Integer(Integer::Small(number)) = index.kind
+            && let Ok(number) = i32::try_from(number)
+        {
+            self.release_to(mark);
+            let to = self.destination(wanted)?;
+            self.emit(Op::GetIndexInt, to, object, 0, number);
+            self.forget_temporary(object, to);
+            return Ok(to);
         }
         let key = self.value(index)?;
         self.unpin(object, pinned);

@@ -86,16 +86,16 @@ impl Compiler<'_> {
     /// Reads a name: into `wanted`, or wherever is cheapest.
     pub(super) fn read_name(&mut self, name: &Name, wanted: Option<u8>) -> Result<u8> {
         let steps = self.steps(name);
-        if let Some(Step::Local(register)) = steps.first() {
-            if self.function().definite.has(*register) {
-                return match wanted {
-                    Some(to) if to != *register => {
-                        self.emit(Op::Move, to, *register, 0, 0);
-                        Ok(to)
-                    }
-                    _ => Ok(*register),
-                };
-            }
+        if let Some(Step::Local(register)) = steps.first()
+            && self.function().definite.has(*register)
+        {
+            return match wanted {
+                Some(to) if to != *register => {
+                    self.emit(Op::Move, to, *register, 0, 0);
+                    Ok(to)
+                }
+                _ => Ok(*register),
+            };
         }
         let to = match wanted {
             Some(to) => to,

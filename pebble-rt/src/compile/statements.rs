@@ -91,10 +91,9 @@ impl Compiler<'_> {
                 },
                 ExprKind::Tuple(items),
             ) = (&target.kind, &value.kind)
+                && before.len() == items.len()
             {
-                if before.len() == items.len() {
-                    return self.assign_together(before, items);
-                }
+                return self.assign_together(before, items);
             }
         }
         let register = self.value(value)?;

@@ -125,10 +125,10 @@ fn deep(left: &Value, right: &Value) -> Equality {
             Some(other) => return other,
             None => {}
         }
-        if let Some(pair) = addresses(&left, &right) {
-            if !assumed.insert(pair) {
-                continue;
-            }
+        if let Some(pair) = addresses(&left, &right)
+            && !assumed.insert(pair)
+        {
+            continue;
         }
         if !push_contents(&left, &right, &mut pending) {
             return Equality::Different;

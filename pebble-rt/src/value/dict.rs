@@ -253,10 +253,11 @@ impl DictObj {
             if position == FREE {
                 return None;
             }
-            if let Some(entry) = self.entries.get(position as usize) {
-                if entry.hash == hash && is_wanted(entry) {
-                    return Some(position as usize);
-                }
+            if let Some(entry) = self.entries.get(position as usize)
+                && entry.hash == hash
+                && is_wanted(entry)
+            {
+                return Some(position as usize);
             }
             slot = (slot + 1) & mask;
         }

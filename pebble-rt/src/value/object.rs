@@ -386,6 +386,10 @@ struct Fields {
     /// By slot of the class; `Undefined` where this instance has no such field.
     slots: Vec<Value>,
     /// Fields past the slots of the class, in order.
+    #[allow(
+        clippy::box_collection,
+        reason = "rare, and one word instead of three in every object"
+    )]
     extra: Option<Box<Vec<(Symbol, Value)>>>,
 }
 

@@ -20,6 +20,10 @@ pub struct StrObj {
     text: String,
     chars: usize,
     hash: Cell<u32>,
+    #[allow(
+        clippy::box_collection,
+        reason = "rare, and one word instead of three in every string"
+    )]
     strides: OnceCell<Box<Vec<usize>>>,
     heap: Option<Heap>,
 }

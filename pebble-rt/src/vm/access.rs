@@ -441,14 +441,14 @@ impl Core {
         module: &Rc<Module>,
         name: Symbol,
     ) -> Result<Option<Value>, NativeError> {
-        if let ModuleKind::Program(number) = module.kind {
-            if let Some(slot) = self.find_slot(number, name) {
-                let found = [&slot.variable, &slot.function, &slot.nested]
-                    .into_iter()
-                    .find(|value| !value.is_undefined());
-                if let Some(value) = found {
-                    return Ok(Some(value.clone()));
-                }
+        if let ModuleKind::Program(number) = module.kind
+            && let Some(slot) = self.find_slot(number, name)
+        {
+            let found = [&slot.variable, &slot.function, &slot.nested]
+                .into_iter()
+                .find(|value| !value.is_undefined());
+            if let Some(value) = found {
+                return Ok(Some(value.clone()));
             }
         }
         if let Some(child) = module.children.borrow().get(&name) {

@@ -119,10 +119,10 @@ impl Core {
     }
 
     fn number_sum(&mut self, left: &Value, right: &Value) -> NativeResult {
-        if let (Value::Int(a), Value::Int(b)) = (left, right) {
-            if let Some(sum) = a.checked_add(*b) {
-                return Ok(Value::Int(sum));
-            }
+        if let (Value::Int(a), Value::Int(b)) = (left, right)
+            && let Some(sum) = a.checked_add(*b)
+        {
+            return Ok(Value::Int(sum));
         }
         if let Some(both) = floats(left, right) {
             return both.map(|(a, b)| Value::Float(a + b));
@@ -143,10 +143,10 @@ impl Core {
         if let Some(both) = floats(left, right) {
             return both.map(|(a, b)| Value::Float(a - b));
         }
-        if let (Value::Int(a), Value::Int(b)) = (left, right) {
-            if let Some(difference) = a.checked_sub(*b) {
-                return Ok(Value::Int(difference));
-            }
+        if let (Value::Int(a), Value::Int(b)) = (left, right)
+            && let Some(difference) = a.checked_sub(*b)
+        {
+            return Ok(Value::Int(difference));
         }
         if let (Some(a), Some(b)) = (big(left), big(right)) {
             return Ok(self.heap.integer(a - b)?);
@@ -163,20 +163,21 @@ impl Core {
     /// `left * right`.
     #[inline(never)]
     pub(crate) fn multiply(&mut self, left: &Value, right: &Value) -> NativeResult {
-        if let (Value::Int(a), Value::Int(b)) = (left, right) {
-            if let Some(product) = a.checked_mul(*b) {
-                return Ok(Value::Int(product));
-            }
+        if let (Value::Int(a), Value::Int(b)) = (left, right)
+            && let Some(product) = a.checked_mul(*b)
+        {
+            return Ok(Value::Int(product));
         }
         if let Some(both) = floats(left, right) {
             return both.map(|(a, b)| Value::Float(a * b));
         }
-        if is_integer(left) && is_integer(right) {
-            if let (Some(a), Some(b)) = (big(left), big(right)) {
-                self.check_bits(a.bits() + b.bits())?;
-                self.charge_steps(((a.bits() / 64) * (b.bits() / 64) / 64) as usize)?;
-                return Ok(self.heap.integer(a * b)?);
-            }
+        if is_integer(left)
+            && is_integer(right)
+            && let (Some(a), Some(b)) = (big(left), big(right))
+        {
+            self.check_bits(a.bits() + b.bits())?;
+            self.charge_steps(((a.bits() / 64) * (b.bits() / 64) / 64) as usize)?;
+            return Ok(self.heap.integer(a * b)?);
         }
         match (left, right) {
             (
@@ -375,10 +376,10 @@ impl Core {
                 }
                 return Ok(Value::Float(libm::pow(base, exponent as f64)));
             }
-            if let (Value::Int(base), Ok(exponent)) = (left, u32::try_from(exponent)) {
-                if let Some(power) = base.checked_pow(exponent) {
-                    return Ok(Value::Int(power));
-                }
+            if let (Value::Int(base), Ok(exponent)) = (left, u32::try_from(exponent))
+                && let Some(power) = base.checked_pow(exponent)
+            {
+                return Ok(Value::Int(power));
             }
             let Some(base) = big(left) else {
                 return Err(needs_numbers("**"));

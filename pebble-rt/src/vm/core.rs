@@ -240,10 +240,10 @@ impl Core {
         if let Some(function) = self.native(self.interner.text(name)) {
             return Value::Native(function);
         }
-        if let Some(class) = ErrorClass::by_name(self.interner.text(name)) {
-            if let Ok(class) = self.error_class(class) {
-                return Value::Class(class);
-            }
+        if let Some(class) = ErrorClass::by_name(self.interner.text(name))
+            && let Ok(class) = self.error_class(class)
+        {
+            return Value::Class(class);
         }
         self.prelude_function(name).unwrap_or_default()
     }

@@ -692,11 +692,10 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         let slot = &core.slots[insn.d as usize];
                         if let (Value::List(list), Value::Int(index)) =
                             (&slot.variable, &r!(insn.b))
+                            && let Some(item) = list.get(*index as usize)
                         {
-                            if let Some(item) = list.get(*index as usize) {
-                                put!(insn.a, item.clone());
-                                continue;
-                            }
+                            put!(insn.a, item.clone());
+                            continue;
                         }
                         match core.read_slot(insn.d as u32) {
                             Some(container) => {
@@ -723,13 +722,12 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             Value::Int(index) => Value::Int(*index),
                             other => other.clone(),
                         };
-                        if let (Value::List(list), Value::Int(index)) = (&mut r!(insn.a), &key) {
-                            if let Some(place) = Rc::get_mut(list)
+                        if let (Value::List(list), Value::Int(index)) = (&mut r!(insn.a), &key)
+                            && let Some(place) = Rc::get_mut(list)
                                 .and_then(|list| list.as_mut_slice().get_mut(*index as usize))
-                            {
-                                *place = value;
-                                continue;
-                            }
+                        {
+                            *place = value;
+                            continue;
                         }
                         attempt!(core.unpinned(&mut r!(insn.a), |core, container| {
                             core.set_index(container, &key, value)
@@ -742,13 +740,12 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             r!(insn.c).clone()
                         };
                         let variable = &mut core.slots[insn.d as usize].variable;
-                        if let (Value::List(list), Value::Int(index)) = (variable, &r!(insn.b)) {
-                            if let Some(place) = Rc::get_mut(list)
+                        if let (Value::List(list), Value::Int(index)) = (variable, &r!(insn.b))
+                            && let Some(place) = Rc::get_mut(list)
                                 .and_then(|list| list.as_mut_slice().get_mut(*index as usize))
-                            {
-                                *place = value;
-                                continue;
-                            }
+                        {
+                            *place = value;
+                            continue;
                         }
                         attempt!(core.set_index_global(insn.d as u32, &r!(insn.b), value));
                     }
@@ -799,30 +796,29 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         let slot = &core.slots[insn.d as usize];
                         if let (Value::Undefined, Value::Func(function)) =
                             (&slot.variable, &slot.function)
+                            && function.code.plain_parameters == u16::from(insn.b)
                         {
-                            if function.code.plain_parameters == u16::from(insn.b) {
-                                core.fuel -= 1;
-                                if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
-                                    let function = function.clone();
-                                    let base = base + usize::from(insn.a);
-                                    if let Some(frame) = thread.frames.last_mut() {
-                                        frame.pc = pc as u32;
-                                    }
-                                    thread.frames.push(Frame {
-                                        function,
-                                        pc: 0,
-                                        result: insn.c,
-                                        kind: FrameKind::Normal,
-                                        base,
-                                        again: false,
-                                        pins: core.pins.len() as u32,
-                                        subject: Value::Undefined,
-                                    });
-                                    if thread.stack.len() < base + WINDOW {
-                                        break 'window Stop::Switch;
-                                    }
-                                    continue 'frame;
+                            core.fuel -= 1;
+                            if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
+                                let function = function.clone();
+                                let base = base + usize::from(insn.a);
+                                if let Some(frame) = thread.frames.last_mut() {
+                                    frame.pc = pc as u32;
                                 }
+                                thread.frames.push(Frame {
+                                    function,
+                                    pc: 0,
+                                    result: insn.c,
+                                    kind: FrameKind::Normal,
+                                    base,
+                                    again: false,
+                                    pins: core.pins.len() as u32,
+                                    subject: Value::Undefined,
+                                });
+                                if thread.stack.len() < base + WINDOW {
+                                    break 'window Stop::Switch;
+                                }
+                                continue 'frame;
                             }
                         }
                         let callee = attempt!(core.global_callee(insn.d as u32));
@@ -857,50 +853,48 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         };
                     }
                     Op::Call => {
-                        if let Value::Func(function) = &r!(insn.a) {
-                            if function.code.plain_parameters == u16::from(insn.b) {
-                                core.fuel -= 1;
-                                if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
-                                    let Value::Func(function) = core::mem::take(&mut r!(insn.a))
-                                    else {
-                                        continue;
-                                    };
-                                    let base = base + usize::from(insn.a) + 1;
-                                    if let Some(frame) = thread.frames.last_mut() {
-                                        frame.pc = pc as u32;
-                                    }
-                                    thread.frames.push(Frame {
-                                        function,
-                                        pc: 0,
-                                        result: insn.c,
-                                        kind: FrameKind::Normal,
-                                        base,
-                                        again: false,
-                                        pins: core.pins.len() as u32,
-                                        subject: Value::Undefined,
-                                    });
-                                    if thread.stack.len() < base + WINDOW {
-                                        break 'window Stop::Switch;
-                                    }
-                                    continue 'frame;
+                        if let Value::Func(function) = &r!(insn.a)
+                            && function.code.plain_parameters == u16::from(insn.b)
+                        {
+                            core.fuel -= 1;
+                            if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
+                                let Value::Func(function) = core::mem::take(&mut r!(insn.a)) else {
+                                    continue;
+                                };
+                                let base = base + usize::from(insn.a) + 1;
+                                if let Some(frame) = thread.frames.last_mut() {
+                                    frame.pc = pc as u32;
                                 }
+                                thread.frames.push(Frame {
+                                    function,
+                                    pc: 0,
+                                    result: insn.c,
+                                    kind: FrameKind::Normal,
+                                    base,
+                                    again: false,
+                                    pins: core.pins.len() as u32,
+                                    subject: Value::Undefined,
+                                });
+                                if thread.stack.len() < base + WINDOW {
+                                    break 'window Stop::Switch;
+                                }
+                                continue 'frame;
                             }
                         }
                         let callee = core::mem::take(&mut r!(insn.a));
-                        if let Value::Bound(bound) = &callee {
-                            if let Value::Func(function) = &bound.function {
-                                if function.code.plain_parameters == u16::from(insn.b) + 1 {
-                                    // The receiver takes the place of the callee, just below the arguments.
-                                    let function = Value::Func(function.clone());
-                                    r!(insn.a) = bound.receiver.clone();
-                                    break 'window Stop::Call {
-                                        callee: function,
-                                        first: insn.a,
-                                        count: insn.b + 1,
-                                        result: insn.c,
-                                    };
-                                }
-                            }
+                        if let Value::Bound(bound) = &callee
+                            && let Value::Func(function) = &bound.function
+                            && function.code.plain_parameters == u16::from(insn.b) + 1
+                        {
+                            // The receiver takes the place of the callee, just below the arguments.
+                            let function = Value::Func(function.clone());
+                            r!(insn.a) = bound.receiver.clone();
+                            break 'window Stop::Call {
+                                callee: function,
+                                first: insn.a,
+                                count: insn.b + 1,
+                                result: insn.c,
+                            };
                         }
                         let callee = attempt!(core.callee_or_fallback(callee, insn.d));
                         break 'window Stop::Call {
@@ -914,36 +908,32 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                         let Some(site) = code.sites.get(insn.d as usize) else {
                             continue;
                         };
-                        if let Value::Instance(instance) = &r!(insn.a) {
-                            if instance.class_stamp() == site.stamp.get() {
-                                if let Some(function) = &*site.method.borrow() {
-                                    if function.code.plain_parameters == u16::from(insn.b) + 1 {
-                                        core.fuel -= 1;
-                                        if core.fuel > 0
-                                            && thread.frames.len() < core.limits.call_depth
-                                        {
-                                            let function = function.clone();
-                                            let base = base + usize::from(insn.a);
-                                            if let Some(frame) = thread.frames.last_mut() {
-                                                frame.pc = pc as u32;
-                                            }
-                                            thread.frames.push(Frame {
-                                                function,
-                                                pc: 0,
-                                                result: insn.c,
-                                                kind: FrameKind::Normal,
-                                                base,
-                                                again: false,
-                                                pins: core.pins.len() as u32,
-                                                subject: Value::Undefined,
-                                            });
-                                            if thread.stack.len() < base + WINDOW {
-                                                break 'window Stop::Switch;
-                                            }
-                                            continue 'frame;
-                                        }
-                                    }
+                        if let Value::Instance(instance) = &r!(insn.a)
+                            && instance.class_stamp() == site.stamp.get()
+                            && let Some(function) = &*site.method.borrow()
+                            && function.code.plain_parameters == u16::from(insn.b) + 1
+                        {
+                            core.fuel -= 1;
+                            if core.fuel > 0 && thread.frames.len() < core.limits.call_depth {
+                                let function = function.clone();
+                                let base = base + usize::from(insn.a);
+                                if let Some(frame) = thread.frames.last_mut() {
+                                    frame.pc = pc as u32;
                                 }
+                                thread.frames.push(Frame {
+                                    function,
+                                    pc: 0,
+                                    result: insn.c,
+                                    kind: FrameKind::Normal,
+                                    base,
+                                    again: false,
+                                    pins: core.pins.len() as u32,
+                                    subject: Value::Undefined,
+                                });
+                                if thread.stack.len() < base + WINDOW {
+                                    break 'window Stop::Switch;
+                                }
+                                continue 'frame;
                             }
                         }
                         break 'window Stop::Method(insn);
@@ -967,14 +957,12 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                             }
                         }
                         let result = thread.frames.pop().map_or(NOWHERE, |frame| frame.result);
-                        if result != NOWHERE {
-                            if let Some(caller) = thread.frames.last() {
-                                if let Some(place) =
-                                    thread.stack.get_mut(caller.base + usize::from(result))
-                                {
-                                    *place = value;
-                                }
-                            }
+                        if result != NOWHERE
+                            && let Some(caller) = thread.frames.last()
+                            && let Some(place) =
+                                thread.stack.get_mut(caller.base + usize::from(result))
+                        {
+                            *place = value;
                         }
                         continue 'frame;
                     }
@@ -1069,10 +1057,10 @@ pub(crate) fn execute(core: &mut Core, thread: &mut Thread) -> Pause {
                 }
             }
         };
-        if let Some(frame) = thread.frames.last_mut() {
-            if !matches!(stop, Stop::Switch) {
-                frame.pc = pc as u32;
-            }
+        if let Some(frame) = thread.frames.last_mut()
+            && !matches!(stop, Stop::Switch)
+        {
+            frame.pc = pc as u32;
         }
         match core.after_stop(thread, stop) {
             Ok(()) => {}
@@ -1242,14 +1230,14 @@ impl Core {
             }
             Value::Iter(iter) => {
                 let state = core::mem::replace(&mut *iter.state.borrow_mut(), IterState::Done);
-                if let IterState::Over { source, cursor } = state {
-                    if let Some((item, next)) = self.next_item(&source, cursor as i64)? {
-                        *iter.state.borrow_mut() = IterState::Over {
-                            source,
-                            cursor: next as usize,
-                        };
-                        return Ok(Some((item, 0)));
-                    }
+                if let IterState::Over { source, cursor } = state
+                    && let Some((item, next)) = self.next_item(&source, cursor as i64)?
+                {
+                    *iter.state.borrow_mut() = IterState::Over {
+                        source,
+                        cursor: next as usize,
+                    };
+                    return Ok(Some((item, 0)));
                 }
                 None
             }

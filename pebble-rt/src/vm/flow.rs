@@ -90,10 +90,11 @@ impl Core {
             if let Some(frame) = thread.frames.last_mut() {
                 frame.again = true;
             }
-        } else if thread.frames.len() == depth && !self.has_unwound {
-            if let Some(frame) = thread.frames.last_mut() {
-                frame.pc -= 1;
-            }
+        } else if thread.frames.len() == depth
+            && !self.has_unwound
+            && let Some(frame) = thread.frames.last_mut()
+        {
+            frame.pc -= 1;
         }
         Ok(())
     }
@@ -500,20 +501,20 @@ impl Core {
             return Ok(());
         };
         let base = caller.base + usize::from(first);
-        if let Value::Func(function) = &callee {
-            if function.code.plain_parameters == u16::from(count) {
-                let frame = Frame {
-                    function: function.clone(),
-                    pc: 0,
-                    result,
-                    kind: FrameKind::Normal,
-                    base,
-                    again: false,
-                    pins: self.pins.len() as u32,
-                    subject: Value::Undefined,
-                };
-                return self.push_frame(thread, frame);
-            }
+        if let Value::Func(function) = &callee
+            && function.code.plain_parameters == u16::from(count)
+        {
+            let frame = Frame {
+                function: function.clone(),
+                pc: 0,
+                result,
+                kind: FrameKind::Normal,
+                base,
+                again: false,
+                pins: self.pins.len() as u32,
+                subject: Value::Undefined,
+            };
+            return self.push_frame(thread, frame);
         }
         let arguments = take_arguments(thread, base, usize::from(count));
         self.push_call(
@@ -906,6 +907,10 @@ impl Core {
             others = self.bind_keywords(code, &mut registers, &keywords)?;
         }
         let with_default = wanted - parameters.defaults.min(wanted);
+        #[allow(
+            clippy::needless_range_loop,
+            reason = "the place is also that of the parameter"
+        )]
         for at in 0..wanted {
             if registers[at].is_undefined() {
                 match at
@@ -1034,23 +1039,23 @@ impl Core {
         }
         if let Value::Instance(instance) = &receiver {
             let class = instance.class();
-            if class.slot(name).is_none() {
-                if let Some(Member::Method(Value::Func(function))) = class.member(name) {
-                    site.stamp.set(class.stamp());
-                    *site.method.borrow_mut() = Some(function.clone());
-                    if function.code.plain_parameters == u16::from(insn.b) + 1 {
-                        let frame = Frame {
-                            function,
-                            pc: 0,
-                            result: insn.c,
-                            kind: FrameKind::Normal,
-                            base,
-                            again: false,
-                            pins: self.pins.len() as u32,
-                            subject: Value::Undefined,
-                        };
-                        return self.push_frame(thread, frame);
-                    }
+            if class.slot(name).is_none()
+                && let Some(Member::Method(Value::Func(function))) = class.member(name)
+            {
+                site.stamp.set(class.stamp());
+                *site.method.borrow_mut() = Some(function.clone());
+                if function.code.plain_parameters == u16::from(insn.b) + 1 {
+                    let frame = Frame {
+                        function,
+                        pc: 0,
+                        result: insn.c,
+                        kind: FrameKind::Normal,
+                        base,
+                        again: false,
+                        pins: self.pins.len() as u32,
+                        subject: Value::Undefined,
+                    };
+                    return self.push_frame(thread, frame);
                 }
             }
         }
@@ -1216,11 +1221,11 @@ impl Core {
             return Ok(member);
         }
         if name == Symbol::INIT {
-            if let Some(root) = ancestors.first().cloned() {
-                if self.is_error_class(&root) {
-                    let init = self.native("#error_init");
-                    return Ok(Member::Method(init.map_or(Value::Undefined, Value::Native)));
-                }
+            if let Some(root) = ancestors.first().cloned()
+                && self.is_error_class(&root)
+            {
+                let init = self.native("#error_init");
+                return Ok(Member::Method(init.map_or(Value::Undefined, Value::Native)));
             }
             return Ok(Member::Attribute(Value::Undefined));
         }

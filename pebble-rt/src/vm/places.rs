@@ -227,12 +227,11 @@ impl Core {
                 }
             }
             Value::Module(module) => {
-                if let crate::value::ModuleKind::Program(number) = module.kind {
-                    if let Some(slot) = self.modules[number as usize].slots.get(&name).copied() {
-                        if !self.slots[slot as usize].variable.is_undefined() {
-                            return self.change_global(slot, walk);
-                        }
-                    }
+                if let crate::value::ModuleKind::Program(number) = module.kind
+                    && let Some(slot) = self.modules[number as usize].slots.get(&name).copied()
+                    && !self.slots[slot as usize].variable.is_undefined()
+                {
+                    return self.change_global(slot, walk);
                 }
             }
             _ => {}

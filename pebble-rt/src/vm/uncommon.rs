@@ -198,12 +198,11 @@ impl Core {
                 let made = self.code(code.unit, insn.d as usize)?;
                 let is_method = made.is_method();
                 let function = self.function(made, &maker, thread, defaults)?;
-                if is_method {
-                    if let Some(Value::Class(class)) =
+                if is_method
+                    && let Some(Value::Class(class)) =
                         thread.frames.last().map(|frame| &frame.subject)
-                    {
-                        *function.owner.borrow_mut() = Some(Rc::downgrade(class));
-                    }
+                {
+                    *function.owner.borrow_mut() = Some(Rc::downgrade(class));
                 }
                 thread.stack[base + a] = Value::Func(Rc::new(function));
             }
@@ -556,10 +555,10 @@ impl Core {
             return Ok(value);
         }
         for step in &linked.steps {
-            if let Step::Global(slot) = step {
-                if let Some(value) = self.read_slot(*slot) {
-                    return Ok(value);
-                }
+            if let Step::Global(slot) = step
+                && let Some(value) = self.read_slot(*slot)
+            {
+                return Ok(value);
             }
         }
         Err(self.unknown_variable(linked.name))
@@ -664,11 +663,11 @@ impl Core {
 
     /// Prints values with blanks between.
     pub(crate) fn print(&mut self, values: &[Value]) -> Result<(), NativeError> {
-        if let [Value::Str(text)] = values {
-            if text.as_str().len() > 512 {
-                self.write_out(text.as_str())?;
-                return self.write_out("\n");
-            }
+        if let [Value::Str(text)] = values
+            && text.as_str().len() > 512
+        {
+            self.write_out(text.as_str())?;
+            return self.write_out("\n");
         }
         let mut line = String::new();
         for (index, value) in values.iter().enumerate() {
@@ -726,10 +725,10 @@ impl Core {
     /// `append(NAME, item)` for a global list.
     pub(crate) fn append_global(&mut self, slot: u32, item: Value) -> Result<(), NativeError> {
         let index = slot as usize;
-        if let Value::List(list) = &mut self.slots[index].variable {
-            if let Some(list) = Rc::get_mut(list) {
-                return Ok(list.push(item)?);
-            }
+        if let Value::List(list) = &mut self.slots[index].variable
+            && let Some(list) = Rc::get_mut(list)
+        {
+            return Ok(list.push(item)?);
         }
         let mut value = core::mem::take(&mut self.slots[index].variable);
         if value.is_undefined() {

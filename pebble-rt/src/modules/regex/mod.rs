@@ -261,12 +261,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_pattern_compiles_or_is_refused(pattern in "[a-c(){}\\[\\]|*+?.^$\\\\dwb0-3,:<>P=!-]{0,14}", text in "[a-c1 \n]{0,12}") {
-            if let Ok(regex) = Regex::new(&pattern, Flags::default()) {
-                if let Ok(Some(spans)) = regex.find::<Infallible>(&text, 0, Anchor::Free, &mut |_| Ok(())) {
+            if let Ok(regex) = Regex::new(&pattern, Flags::default())
+                && let Ok(Some(spans)) = regex.find::<Infallible>(&text, 0, Anchor::Free, &mut |_| Ok(())) {
                     prop_assert_eq!(spans.len(), regex.group_count() + 1);
                     prop_assert!(spans.iter().flatten().all(|(start, end)| start <= end && *end <= text.len()));
                 }
-            }
         }
 
         #[test]

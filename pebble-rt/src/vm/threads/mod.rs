@@ -121,11 +121,11 @@ impl ThreadTable {
 
     /// Ends the wait of a thread.
     fn wake(&mut self, id: ThreadId, result: WakeResult) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            if entry.parked.take().is_some() {
-                entry.wake = Some(result);
-                self.ready.push_back(id);
-            }
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.parked.take().is_some()
+        {
+            entry.wake = Some(result);
+            self.ready.push_back(id);
         }
     }
 
