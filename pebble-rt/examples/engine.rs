@@ -1,4 +1,5 @@
 //! Runs a program that needs nothing from the system: `cargo run --example engine FILE`.
+#![allow(clippy::result_large_err, reason = "an error ends the program, once")]
 use pebble_rt::engine::Limits;
 use pebble_rt::system::{
     Answer, Data, Grants, ModuleContent, ModuleText, Patience, Request, Started, Stream, System,

@@ -73,6 +73,7 @@ pub fn pebble(arguments: &[String], input: &[u8]) -> Result<Output, String> {
 }
 
 /// Shows where two texts part, as a line-by-line comparison. Empty when they are equal.
+#[allow(dead_code, reason = "each test file uses its part of this")]
 pub fn difference(what: &str, expected: &str, actual: &str) -> String {
     if expected == actual {
         return String::new();
