@@ -96,7 +96,8 @@ fn commands() -> Result<()> {
     expect_contains("ls", &guest.shell("ls")?, "note.txt")?;
     expect_contains("a folder", &guest.shell("tree /system/bin")?, "echo.peb")?;
     expect_equal("cat", guest.shell("cat /note.txt")?.as_str(), "one\ntwo\n")?;
-    expect_contains("help", &guest.shell("help")?, "echo")?;
+    expect_contains("help", &guest.shell("help")?, "/system/bin")?;
+    expect_contains("help about a program", &guest.shell("help echo")?, "echo")?;
     let services = guest.shell("service")?;
     for service in ["vfs", "ramfs", "uart", "ttyd", "procd", "logd"] {
         expect_contains("service", &services, service)?;

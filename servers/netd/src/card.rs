@@ -182,10 +182,10 @@ impl Card {
             }
             return;
         }
-        if !self
+        if self
             .attaching
             .as_ref()
-            .is_some_and(|pending| pending.id() == completed.id())
+            .is_none_or(|pending| pending.id() != completed.id())
         {
             return;
         }
@@ -281,7 +281,7 @@ impl Card {
             }
         }
         let asleep = [rings.sent.sleep(), rings.received.sleep()];
-        if asleep.iter().any(|asleep| *asleep == Ok(false)) {
+        if asleep.contains(&Ok(false)) {
             // Something came just before we said that we sleep: have ourselves woken.
             let _ = self.doorbell.signal(WORK_CAME);
         }

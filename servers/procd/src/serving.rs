@@ -23,6 +23,8 @@ const LIST_BYTES: usize = 3000;
 const CHECK_NS: u64 = 50_000_000;
 
 type ExitReply = Reply<process::Exit, Error>;
+type AnyExitReply = Reply<(u64, Pid, process::Exit), Error>;
+type SignalReply = Reply<(u64, Signal), Error>;
 
 /// The server.
 pub struct Server {
@@ -34,8 +36,8 @@ pub struct Server {
     session: Session,
     environments: BTreeMap<u32, Vec<(String, String)>>,
     waiting: Vec<(u32, ExitReply)>,
-    waiting_any: Vec<(u32, u64, Reply<(u64, Pid, process::Exit), Error>)>,
-    waiting_signal: Vec<(u32, u64, Reply<(u64, Signal), Error>)>,
+    waiting_any: Vec<(u32, u64, AnyExitReply)>,
+    waiting_signal: Vec<(u32, u64, SignalReply)>,
     next_check: u64,
 }
 

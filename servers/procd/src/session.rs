@@ -144,10 +144,10 @@ impl Session {
                 }
             };
         }
-        if !self
+        if self
             .signal
             .as_ref()
-            .is_some_and(|pending| pending.id() == completed.id())
+            .is_none_or(|pending| pending.id() != completed.id())
         {
             return None;
         }

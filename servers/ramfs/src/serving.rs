@@ -99,7 +99,7 @@ impl Server {
         if !access.read {
             return Err(Error::NotPermitted);
         }
-        Ok(self.store.walk(root, names(path)?).map_err(translate)?)
+        self.store.walk(root, names(path)?).map_err(translate)
     }
 
     fn writable<'p>(&self, badge: Badge, path: &'p str) -> Result<Place<'p>, Error> {
