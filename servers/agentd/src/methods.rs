@@ -7,13 +7,16 @@ use alloc::vec::Vec;
 use agentd::params::Params;
 use agentd::rpc::{Code, Meta, RpcError};
 use agentd::token::Token;
-use libipc::Instant;
+use libipc::{Deadline, Instant};
 use protocols::services;
 use serde_json::{Map, Value, json};
 
 use crate::system::{Answer, System};
 
+mod files;
 mod machine;
+mod processes;
+mod supervisor;
 
 /// Who asks, and on what terms.
 pub struct Context {
@@ -21,6 +24,13 @@ pub struct Context {
     pub subject: Option<Token>,
     /// Terms.
     pub meta: Meta,
+}
+
+impl Context {
+    /// Until when the request may take.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after_ms(self.meta.timeout_ms)
+    }
 }
 
 type Run = fn(&mut System, &Context, &mut Params) -> Result<Answer, RpcError>;
@@ -73,6 +83,72 @@ const METHODS: &[Method] = &[
         "system.read",
         "Wall time and time since boot",
         machine::time,
+    ),
+    method(
+        "process.list",
+        "proc.read",
+        "The processes",
+        processes::list,
+    ),
+    method(
+        "process.info",
+        "proc.read",
+        "Everything about a process",
+        processes::info,
+    ),
+    method(
+        "process.wait",
+        "proc.read",
+        "Waits for the end of a process",
+        processes::wait,
+    ),
+    method(
+        "process.kill",
+        "proc.control",
+        "Sends a signal",
+        processes::kill,
+    ),
+    method(
+        "process.limits",
+        "proc.control",
+        "Shows and tightens limits",
+        processes::limits,
+    ),
+    method("service.list", "svc.read", "The services", supervisor::list),
+    method(
+        "service.status",
+        "svc.read",
+        "Everything about a service",
+        supervisor::status,
+    ),
+    method(
+        "service.start",
+        "svc.control",
+        "Starts a service",
+        supervisor::start,
+    ),
+    method(
+        "service.stop",
+        "svc.control",
+        "Stops a service",
+        supervisor::stop,
+    ),
+    method(
+        "service.restart",
+        "svc.control",
+        "Stops and starts a service",
+        supervisor::restart,
+    ),
+    method("log.read", "log.read", "Records of the log", files::log),
+    method("fs.stat", "fs.read", "Describes a file", files::stat),
+    method("fs.list", "fs.read", "Lists a directory", files::list),
+    method("fs.read", "fs.read", "Reads a file", files::read),
+    method("fs.write", "fs.write", "Writes a file", files::write),
+    method(
+        "fault.kill",
+        "fault.inject",
+        "Kills a service, now or at a point",
+        supervisor::kill,
     ),
 ];
 

@@ -1,0 +1,196 @@
+//! `process.*`
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use agentd::params::Params;
+use agentd::rpc::{Code, RpcError};
+use protocols::process::{Error, Exit, Info, Limits, Signal};
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use crate::system::{Answer, System, error, later};
+
+/// An error of procd's.
+pub fn of_process(error: Error) -> RpcError {
+    match error {
+        Error::NotFound => RpcError::new(Code::NotFound, "no such process").with("what", "process"),
+        Error::NoProgram => {
+            RpcError::new(Code::NotFound, "no such program").with("what", "program")
+        }
+        Error::NotPermitted => RpcError::new(Code::Forbidden, "procd does not allow it"),
+        Error::TooLarge { limit } => {
+            RpcError::new(Code::TooLarge, "too large").with("limit", limit)
+        }
+        Error::LimitReached(which) => {
+            RpcError::new(Code::LimitReached, format!("a limit is reached: {which}"))
+                .with("limit", which)
+        }
+        Error::NotAChild => RpcError::new(Code::InvalidState, "the process is not yours"),
+        Error::LoadFailed(why) => RpcError::new(Code::InvalidState, format!("not loaded: {why}")),
+    }
+}
+
+fn describe(info: &Info) -> Value {
+    json!({
+        "pid": info.pid,
+        "ppid": info.parent,
+        "pgid": info.group,
+        "sid": info.session,
+        "uid": info.uid,
+        "user": if info.uid == 0 { "root".to_string() } else { info.uid.to_string() },
+        "name": info.name,
+        "state": format!("{:?}", info.state).to_lowercase(),
+        "argv": info.argv,
+        "cwd": info.cwd,
+        "threads": info.threads,
+        "cpu_ns": info.cpu_ns,
+        "mem_bytes": info.private_bytes,
+        "mapped_bytes": info.mapped_bytes,
+        "handles": info.handles,
+        "start_ns": info.start_ns,
+        "cpu": info.cpu,
+        "service": info.service,
+    })
+}
+
+fn pid(params: &mut Params) -> Result<u32, RpcError> {
+    let pid = params.integer("pid", 1..=u64::from(u32::MAX))?;
+    Ok(u32::try_from(pid).unwrap_or(u32::MAX))
+}
+
+/// `process.list`
+pub fn list(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+    params.finish()?;
+    let (mut processes, mut after) = (Vec::new(), 0_u32);
+    loop {
+        let pids = system
+            .process
+            .list(System::soon(), after)
+            .map_err(error("procd", of_process))?;
+        let Some(&last) = pids.last() else {
+            return Ok(Answer::Now(Ok(json!({ "processes": processes }))));
+        };
+        for pid in pids {
+            // It may have ended meanwhile.
+            if let Ok(info) = system.process.info(System::soon(), pid) {
+                processes.push(describe(&info));
+            }
+        }
+        after = last;
+    }
+}
+
+/// `process.info`
+pub fn info(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+    let pid = pid(params)?;
+    params.finish()?;
+    let info = system
+        .process
+        .info(System::soon(), pid)
+        .map_err(error("procd", of_process))?;
+    let mut value = describe(&info);
+    value["limits"] = usage(system, pid, Limits::default())?;
+    Ok(Answer::Now(Ok(value)))
+}
+
+/// How a process ended, as JSON.
+pub fn exit(exit: &Exit) -> Value {
+    match exit {
+        Exit::Code(code) => json!({ "code": code }),
+        Exit::Signal(signal) => {
+            let (name, number) = match signal {
+                Signal::HangUp => ("HUP", 1),
+                Signal::Interrupt => ("INT", 2),
+                Signal::Kill => ("KILL", 9),
+                Signal::Terminate => ("TERM", 15),
+                Signal::Continue => ("CONT", 18),
+                Signal::Stop => ("STOP", 20),
+            };
+            json!({ "signal": name, "code": 128 + number })
+        }
+        Exit::Fault { kind, address } => json!({ "fault": { "kind": kind, "address": address } }),
+        Exit::Limit(which) => json!({ "limit": which }),
+    }
+}
+
+/// `process.wait`
+pub fn wait(
+    system: &mut System,
+    context: &Context,
+    params: &mut Params,
+) -> Result<Answer, RpcError> {
+    let pid = pid(params)?;
+    params.finish()?;
+    let pending = system
+        .process
+        .start_wait(&system.calls, context.deadline(), pid);
+    Ok(later(pending, "procd", |outcome, _| {
+        Answer::Now(
+            outcome
+                .map(|end| json!({ "exit": exit(&end) }))
+                .map_err(error("procd", of_process)),
+        )
+    }))
+}
+
+/// `process.kill`
+pub fn kill(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+    let pid = pid(params)?;
+    let words = [
+        ("TERM", Signal::Terminate),
+        ("KILL", Signal::Kill),
+        ("INT", Signal::Interrupt),
+        ("HUP", Signal::HangUp),
+        ("STOP", Signal::Stop),
+        ("CONT", Signal::Continue),
+    ];
+    let signal = params
+        .optional_word("signal", &words)?
+        .unwrap_or(Signal::Terminate);
+    let group = params.flag("group")?;
+    params.finish()?;
+    let delivered = system
+        .process
+        .signal(System::soon(), pid, signal, group)
+        .map_err(error("procd", of_process))?;
+    Ok(Answer::Now(Ok(json!({ "delivered": delivered }))))
+}
+
+fn usage(system: &System, pid: u32, set: Limits) -> Result<Value, RpcError> {
+    let usages = system
+        .process
+        .limits(System::soon(), pid, set)
+        .map_err(error("procd", of_process))?;
+    let members: Map<String, Value> = usages
+        .into_iter()
+        .map(|usage| (usage.name, json!({ "used": usage.used, "cap": usage.cap })))
+        .collect();
+    Ok(Value::Object(members))
+}
+
+/// `process.limits`
+pub fn limits(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+    let pid = pid(params)?;
+    let set = params.optional_object("set", |set| {
+        let mut whole = |name| set.optional_integer(name, 0..=u64::MAX);
+        let (memory_kib, cpu_ms, wall_ms) =
+            (whole("memory_kib")?, whole("cpu_ms")?, whole("wall_ms")?);
+        let mut small = |name| {
+            let number = set.optional_integer(name, 0..=u64::from(u32::MAX))?;
+            Ok::<_, RpcError>(number.and_then(|number| u32::try_from(number).ok()))
+        };
+        Ok(Limits {
+            memory_kib,
+            cpu_ms,
+            wall_ms,
+            handles: small("handles")?,
+            threads: small("threads")?,
+            children: small("children")?,
+        })
+    })?;
+    params.finish()?;
+    let limits = usage(system, pid, set.unwrap_or_default())?;
+    Ok(Answer::Now(Ok(json!({ "limits": limits }))))
+}
