@@ -16,6 +16,7 @@ use crate::system::{Answer, System};
 mod files;
 mod machine;
 mod processes;
+mod programs;
 mod supervisor;
 
 /// Who asks, and on what terms.
@@ -149,6 +150,18 @@ const METHODS: &[Method] = &[
         "fault.inject",
         "Kills a service, now or at a point",
         supervisor::kill,
+    ),
+    method(
+        "shell.run",
+        "shell.run",
+        "Runs a command of the shell",
+        programs::shell,
+    ),
+    method(
+        "pebble.eval",
+        "pebble.eval",
+        "Runs Pebble source",
+        programs::eval,
     ),
 ];
 
