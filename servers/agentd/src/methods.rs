@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::system::{Answer, System};
 
 mod files;
+mod interfaces;
 mod machine;
 mod processes;
 mod programs;
@@ -162,6 +163,18 @@ const METHODS: &[Method] = &[
         "pebble.eval",
         "Runs Pebble source",
         programs::eval,
+    ),
+    method(
+        "ipc.services",
+        "ipc.inspect",
+        "What every service serves",
+        interfaces::services,
+    ),
+    method(
+        "ipc.schema",
+        "ipc.inspect",
+        "The interface of a service",
+        interfaces::schema,
     ),
 ];
 
