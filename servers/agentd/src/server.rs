@@ -109,6 +109,8 @@ impl Server {
         };
         link.tend();
         if link.is_dead {
+            // What it still waits for is called off.
+            link.tend();
             // What it asked for is of no use to anybody any more.
             for (id, waiting) in &self.waiting {
                 if self
