@@ -10,8 +10,11 @@ use image_builder::elf::Elf;
 use std::fs;
 use std::path::Path;
 
-/// The most lines that the kernel may have.
+/// The most lines that the kernel is to have. It has more today, and this verb says so and fails until it has not.
 pub const KERNEL_LINES: u64 = 8000;
+
+/// What the kernel must not grow past on its way down to [`KERNEL_LINES`]. It only ever gets smaller.
+pub const KERNEL_CEILING: u64 = 11_000;
 
 /// Runs the verb: prints the sizes; a kernel that has grown too large is an error.
 pub fn run(arguments: Arguments) -> Result<()> {

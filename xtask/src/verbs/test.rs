@@ -141,13 +141,16 @@ fn documents(tally: &mut Tally) {
         || protocol_pages::check(&root()),
     );
     tally.step(
-        "style: the kernel is small enough to be read",
+        "style: the kernel does not grow",
         "cargo xtask sizes",
         || {
             let lines = sizes::kernel_lines()?;
-            println!("kernel: {lines} lines of code");
-            if lines > sizes::KERNEL_LINES {
-                bail!("more than {} lines", sizes::KERNEL_LINES)
+            println!(
+                "kernel: {lines} lines of code; the goal is {}",
+                sizes::KERNEL_LINES
+            );
+            if lines > sizes::KERNEL_CEILING {
+                bail!("more than {} lines", sizes::KERNEL_CEILING)
             }
             Ok(())
         },
