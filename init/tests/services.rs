@@ -28,12 +28,12 @@ fn they_do_not_contradict_each_other() {
 fn authority_beyond_connections_is_where_it_is_meant_to_be() {
     let all = manifests();
     let holders = |grant| -> Vec<&str> { graph::holders(&all, grant).collect() };
-    assert_eq!(holders(Grant::Broker), ["agentd", "bench", "selftest"]);
+    assert_eq!(holders(Grant::Broker), ["agentd", "selftest"]);
     assert_eq!(
         holders(Grant::ServiceControl),
-        ["agentd", "bench", "procd", "selftest"]
+        ["agentd", "procd", "selftest"]
     );
-    assert_eq!(holders(Grant::Spawn), ["bench", "procd", "selftest"]);
+    assert_eq!(holders(Grant::Spawn), ["procd", "selftest"]);
     assert_eq!(holders(Grant::LogSources), ["procd"]);
     let has_configuration = |manifest: &&Manifest| manifest.hardware.pci_configuration;
     let names: Vec<&str> = all
