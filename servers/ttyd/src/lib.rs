@@ -1,6 +1,6 @@
 //! ttyd: terminals. See docs/servers/ttyd.md.
 //!
-//! Bytes from the line become [`keys`], keys edit a [`line`] in cooked mode or are handed out in raw mode.
+//! Bytes from the line become [`keys`], keys edit a [`mod@line`] in cooked mode or are handed out in raw mode.
 #![no_std]
 #![forbid(unsafe_code)]
 

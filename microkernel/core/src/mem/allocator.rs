@@ -2,7 +2,7 @@
 //!
 //! A tree of bitmaps: in level 0 a bit for each frame, in level n + 1 a bit for each word of level n that has a bit set.
 //! Taking, returning and looking cost one word a level. The bitmaps lie in frames of their own, found by a fixed offset
-//! from the first, so the allocator needs no memory beside them. Guarded by [`Order::Frames`](crate::sync::Order); each CPU
+//! from the first, so the allocator needs no memory beside them. Guarded by `Order::Frames`; each CPU
 //! takes from it in batches (see `stock.rs`).
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -18,7 +18,7 @@ use crate::sync::Order;
 /// Places that are looked at in one stay in the kernel.
 const SLICE: u32 = 256;
 
-/// How far a shrink has got: the number in [`Memory::shrinking`].
+/// How far a shrink has got: the number in `Memory::shrinking`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Shrinking {

@@ -1,6 +1,6 @@
 //! Regular expressions in time linear in the text: no backtracking, no back references, no look-around.
 //!
-//! [`parse`] reads a pattern into a tree, [`compile`] turns it into a small program, [`run`] simulates all ways through the
+//! `parse` reads a pattern into a tree, `compile` turns it into a small program, `run` simulates all ways through the
 //! program at once. The order of alternatives and of greedy and lazy repetitions decides which match is reported, as
 //! in backtracking engines.
 
