@@ -76,7 +76,8 @@ fn commands() -> Result<()> {
         "echo.peb",
     )?;
     expect_equal("cat", guest.shell("cat /note.txt")?.as_str(), "one\ntwo\n")?;
-    expect_contains("help", &guest.shell("help")?, "echo")?;
+    expect_contains("help", &guest.shell("help")?, "/system/bin")?;
+    expect_contains("help about a program", &guest.shell("help echo")?, "echo")?;
     expect_contains("ps", &guest.shell("ps")?, "PID")?;
     for service in ["vfs", "netd", "agentd", "virtio-net", "uart"] {
         expect_contains("service", &guest.shell("service")?, service)?;

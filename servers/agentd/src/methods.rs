@@ -20,6 +20,38 @@ mod processes;
 mod programs;
 mod supervisor;
 
+/// Members of one answer of a list, at most.
+const MAX_LIST: usize = 1000;
+/// Members of one answer of a list, if the request names no number.
+const USUAL_LIST: usize = 200;
+
+/// Which part of a list a request wants.
+struct Page {
+    /// Members at most.
+    limit: usize,
+    /// Where the answer before this one ended; empty: from the start.
+    cursor: String,
+}
+
+/// Takes `limit` and `cursor` out of the parameters of a list.
+fn page(params: &mut Params) -> Result<Page, RpcError> {
+    let limit = params.optional_integer("limit", 1..=MAX_LIST as u64)?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    Ok(Page {
+        limit: limit.unwrap_or(USUAL_LIST),
+        cursor: params.optional_string("cursor")?.unwrap_or_default(),
+    })
+}
+
+/// The refusal of a cursor that no answer gave.
+fn bad_cursor(cursor: &str) -> RpcError {
+    RpcError::new(
+        Code::InvalidParams,
+        format!("no answer gave the cursor {cursor:?}"),
+    )
+    .with("path", "/cursor")
+}
+
 /// Who asks, and on what terms.
 pub struct Context {
     /// Who.

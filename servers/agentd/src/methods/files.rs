@@ -10,13 +10,11 @@ use protocols::directory::{self, Create, Error, FileType, Metadata, OpenOptions}
 use protocols::{file, log};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, MAX_LIST, Page};
 use crate::system::{Answer, System, error};
 
 /// Bytes that one read gives, at most.
 const MAX_READ: u64 = 512 * 1024;
-/// Records and entries in one answer, at most.
-const MAX_LIST: usize = 1000;
 
 fn of_files(error: Error) -> RpcError {
     let io = |text: &str, errno: &str| RpcError::new(Code::Io, text).with("errno", errno);
@@ -100,10 +98,10 @@ pub fn list(
     params: &mut Params,
 ) -> Result<Answer, RpcError> {
     let path = path(context, params)?;
-    let limit = params
-        .optional_integer("limit", 1..=MAX_LIST as u64)?
-        .unwrap_or(200) as usize;
-    let mut after = params.optional_string("cursor")?.unwrap_or_default();
+    let Page {
+        limit,
+        cursor: mut after,
+    } = super::page(params)?;
     params.finish()?;
     let (mut entries, mut more) = (Vec::new(), true);
     while more && entries.len() < limit {

@@ -62,23 +62,38 @@ fn pid(params: &mut Params) -> Result<u32, RpcError> {
 
 /// `process.list`
 pub fn list(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+    let page = super::page(params)?;
     params.finish()?;
-    let (mut processes, mut after) = (Vec::new(), 0_u32);
+    let mut after = match page.cursor.as_str() {
+        "" => 0,
+        cursor => cursor
+            .parse::<u32>()
+            .map_err(|_| super::bad_cursor(cursor))?,
+    };
+    let mut processes = Vec::new();
     loop {
         let pids = system
             .process
             .list(System::soon(), after)
             .map_err(error("procd", of_process))?;
-        let Some(&last) = pids.last() else {
-            return Ok(Answer::Now(Ok(json!({ "processes": processes }))));
-        };
+        if pids.is_empty() {
+            return Ok(Answer::Now(Ok(
+                json!({ "processes": processes, "next_cursor": null }),
+            )));
+        }
         for pid in pids {
+            if processes.len() == page.limit {
+                let next = after.to_string();
+                return Ok(Answer::Now(Ok(
+                    json!({ "processes": processes, "next_cursor": next }),
+                )));
+            }
             // It may have ended meanwhile.
             if let Ok(info) = system.process.info(System::soon(), pid) {
                 processes.push(describe(&info));
             }
+            after = pid;
         }
-        after = last;
     }
 }
 

@@ -83,18 +83,30 @@ pub fn list(
     context: &Context,
     params: &mut Params,
 ) -> Result<Answer, RpcError> {
+    let page = super::page(params)?;
     params.finish()?;
-    let mut services = Vec::new();
-    for name in names(system)? {
+    let mut names = names(system)?;
+    names.retain(|name| *name > page.cursor);
+    names.sort();
+    let (mut services, mut next) = (Vec::new(), None::<String>);
+    for name in names {
+        if services.len() == page.limit {
+            return Ok(Answer::Now(Ok(
+                json!({ "services": services, "next_cursor": next }),
+            )));
+        }
         if allowed(context, &name).is_ok() {
             let status = system
                 .services
                 .status(System::soon(), &name)
                 .map_err(error("init", of_services))?;
             services.push(describe(&status));
+            next = Some(name);
         }
     }
-    Ok(Answer::Now(Ok(json!({ "services": services }))))
+    Ok(Answer::Now(Ok(
+        json!({ "services": services, "next_cursor": null }),
+    )))
 }
 
 /// `service.status`
