@@ -79,19 +79,17 @@ impl Listener {
         };
     }
 
-    /// Takes the end of a call of ours, which may be a new connection; gives back that of another.
-    pub fn completed(
-        &mut self,
-        completed: Completed,
-    ) -> Result<Option<Handle<Connection>>, Completed> {
-        let is_ours = match &self.state {
+    /// Whether `completed` is the end of a call that the listener made.
+    pub fn awaits(&self, completed: &Completed) -> bool {
+        match &self.state {
             State::Asking(pending) => pending.id() == completed.id(),
             State::Accepting(_, pending) => pending.id() == completed.id(),
             State::Idle { .. } | State::Listening(_) => false,
-        };
-        if !is_ours {
-            return Err(completed);
         }
+    }
+
+    /// Takes the end of the call that the listener [`awaits`](Self::awaits): a new connection, if it brought one.
+    pub fn completed(&mut self, completed: Completed) -> Option<Handle<Connection>> {
         let mut accepted = None;
         self.state = match core::mem::replace(&mut self.state, Self::later()) {
             State::Asking(pending) => match pending.finish(completed) {
@@ -113,6 +111,6 @@ impl Listener {
             },
             other => other,
         };
-        Ok(accepted)
+        accepted
     }
 }

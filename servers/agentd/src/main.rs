@@ -30,11 +30,12 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
         listener.tend();
         match endpoint.receive(listener.next_try().map(Instant::from_ns)) {
             Wake::Call(call) => call.refuse(Refusal::WrongProtocol),
-            Wake::Completed(completed) => match listener.completed(completed) {
-                Ok(None) => {}
-                Ok(Some(connection)) => server.accept(connection),
-                Err(completed) => server.completed(completed),
-            },
+            Wake::Completed(completed) if listener.awaits(&completed) => {
+                if let Some(connection) = listener.completed(completed) {
+                    server.accept(connection);
+                }
+            }
+            Wake::Completed(completed) => server.completed(completed),
             Wake::Failed(error) => return Err(error.into()),
             Wake::Closed(_)
             | Wake::Rung(_)
