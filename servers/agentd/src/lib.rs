@@ -1,16 +1,25 @@
 //! agentd: JSON-RPC 2.0 for programs on the host. See docs/servers/agentd.md.
 //!
-//! Bytes become texts ([`frame`], [`http`]), texts become values ([`json`]) and requests ([`rpc`]); each method takes its parameters through [`params`]. What a token may
-//! do is in [`token`]; [`dynamic`] translates between JSON and postcard by a schema, so that any interface of any server can be called.
+//! Bytes become texts ([`frame`], [`http`]), texts become values ([`json`]) and requests ([`rpc`]). [`server`] keeps the connections; [`methods`] has what can be called: each
+//! method says there what it takes and gives ([`shape`]), takes its parameters through [`params`], and reaches the system through [`system`]. What a token may do is in [`token`];
+//! [`dynamic`] translates between JSON and postcard by a schema, so that any interface of any server can be called.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+// Its own modules are named as everybody names them.
+extern crate self as agentd;
 
 pub mod dynamic;
 pub mod frame;
 pub mod http;
 pub mod json;
+pub mod link;
+pub mod listener;
+pub mod methods;
 pub mod params;
 pub mod rpc;
+pub mod server;
+pub mod shape;
+pub mod system;
 pub mod token;

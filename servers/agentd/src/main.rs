@@ -3,22 +3,14 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-extern crate alloc;
-
-mod link;
-mod listener;
-mod methods;
-mod server;
-mod system;
-
 use core::convert::Infallible;
 
 use libipc::{Boot, Instant, Refusal, StartError, Wake};
 use protocols::socket;
 
-use listener::Listener;
-use server::Server;
-use system::System;
+use agentd::listener::Listener;
+use agentd::server::Server;
+use agentd::system::System;
 
 #[libipc::entry]
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {

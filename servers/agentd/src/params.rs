@@ -53,6 +53,15 @@ impl Params {
         }
     }
 
+    /// Refuses members with other names than these.
+    pub fn only(&self, names: impl Iterator<Item = &'static str> + Clone) -> Result<(), RpcError> {
+        let is_known = |name: &&String| names.clone().any(|known| known == name.as_str());
+        match self.members.keys().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => Err(unknown(name, names.collect())),
+        }
+    }
+
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         self.members.remove(name).filter(|value| !value.is_null())
@@ -231,21 +240,21 @@ impl Params {
     pub fn finish(&self) -> Result<(), RpcError> {
         match self.members.keys().next() {
             None => Ok(()),
-            Some(name) => {
-                let expected = if self.known.is_empty() {
-                    "no parameters".to_string()
-                } else {
-                    format!("only {}", self.known.join(", "))
-                };
-                Err(
-                    RpcError::new(Code::InvalidParams, format!("unknown parameter {name:?}"))
-                        .with("path", format!("/{}", escape(name)))
-                        .with("expected", expected)
-                        .with("got", name.as_str()),
-                )
-            }
+            Some(name) => Err(unknown(name, self.known.clone())),
         }
     }
+}
+
+fn unknown(name: &str, known: Vec<&str>) -> RpcError {
+    let expected = if known.is_empty() {
+        "no parameters".to_string()
+    } else {
+        format!("only {}", known.join(", "))
+    };
+    RpcError::new(Code::InvalidParams, format!("unknown parameter {name:?}"))
+        .with("path", format!("/{}", escape(name)))
+        .with("expected", expected)
+        .with("got", name)
 }
 
 fn into_string(name: &str, value: Value) -> Result<String, RpcError> {

@@ -220,7 +220,7 @@ impl Server {
             return self.respond(number, 401, "text/plain", b"", keep);
         };
         if request.path == "/openrpc.json" {
-            let body = methods::discover(Some(&subject)).to_string();
+            let body = methods::discover::document(Some(&subject)).to_string();
             return self.respond(number, 200, "application/json", body.as_bytes(), keep);
         }
         if let Some(link) = self.links.get_mut(&number) {
@@ -404,7 +404,7 @@ fn login(system: &System, link: &mut Link, request: Request) -> Result<Value, Rp
         Some(root) => {
             link.subject = Some(root.clone());
             link.failures = 0;
-            let mut answer = methods::whoami(root);
+            let mut answer = methods::auth::whoami(root);
             answer["session"] = json!(root.id);
             Ok(answer)
         }

@@ -10,11 +10,181 @@ use protocols::directory::{self, Create, Error, FileType, Metadata, OpenOptions}
 use protocols::{file, log};
 use serde_json::{Value, json};
 
-use super::{Context, MAX_LIST, Page};
+use super::declaration::{Access, By, Effect, Example, Method};
+use super::{CURSOR, Context, LIMIT, MAX_LIST, NEXT_CURSOR, Page};
+use crate::shape::{Member, Shape, U32, U64, member, optional};
 use crate::system::{Answer, System, error};
 
 /// Bytes that one read gives, at most.
 const MAX_READ: u64 = 512 * 1024;
+
+/// The parameter that all of `fs` have.
+const PATH: Member = member("path", Shape::Text).doc("absolute");
+/// How bytes are written in JSON.
+const ENCODING: Shape = Shape::Word(&["utf8", "b64"]);
+/// A moment of the wall clock.
+const EPOCH_NS: Shape = Shape::Integer(i64::MIN, i64::MAX as u64);
+
+macro_rules! metadata {
+    ($($more:expr),*) => {
+        Shape::Object(&[
+            member("type", Shape::Word(&["file", "directory", "device"])),
+            member("size", U64),
+            member("mode", U32).doc("the nine bits of POSIX"),
+            member("uid", U32),
+            member("gid", U32),
+            member("mtime_ns", EPOCH_NS),
+            member("ctime_ns", EPOCH_NS),
+            member("links", U32),
+            member("version", U64).doc("grows with every change"),
+            $($more),*
+        ])
+    };
+}
+
+/// One entry of a directory.
+const ENTRY: Shape = metadata![member("name", Shape::Text)];
+/// One record of the log.
+const RECORD: Shape = Shape::Object(&[
+    member("seq", U64),
+    member("time_ns", U64).doc("since boot"),
+    member("service", Shape::Text),
+    member("pid", U32),
+    member("level", Shape::Word(LEVELS)),
+    member("message", Shape::Text),
+    member("fields", Shape::Map(&Shape::Text)),
+]);
+/// Levels by name, what matters most first.
+const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+/// The methods that are declared here.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "fs.stat",
+        summary: "Describes a file",
+        access: Access::Scope("fs.read"),
+        effect: Effect::Reads,
+        params: &[PATH],
+        result: metadata![],
+        errors: &[Code::NotFound, Code::Forbidden, Code::Io],
+        example: Example {
+            params: r#"{"path": "/motd"}"#,
+            result: r#"{"type": "file", "size": 12, "mode": 420, "uid": 0, "gid": 0, "mtime_ns": 1767225600000000000, "ctime_ns": 1767225600000000000, "links": 1, "version": 2}"#,
+        },
+        since: "0.2",
+        by: By::Function(stat),
+    },
+    Method {
+        name: "fs.list",
+        summary: "Lists a directory",
+        access: Access::Scope("fs.read"),
+        effect: Effect::Reads,
+        params: &[PATH, LIMIT, CURSOR],
+        result: Shape::Object(&[member("entries", Shape::Array(&ENTRY)), NEXT_CURSOR]),
+        errors: &[
+            Code::NotFound,
+            Code::Forbidden,
+            Code::InvalidState,
+            Code::Io,
+        ],
+        example: Example {
+            params: r#"{"path": "/", "limit": 1}"#,
+            result: r#"{"entries": [{"type": "file", "size": 12, "mode": 420, "uid": 0, "gid": 0, "mtime_ns": 1767225600000000000, "ctime_ns": 1767225600000000000, "links": 1, "version": 2, "name": "motd"}], "next_cursor": "motd"}"#,
+        },
+        since: "0.2",
+        by: By::Function(list),
+    },
+    Method {
+        name: "fs.read",
+        summary: "Reads a file, 512 KiB at most",
+        access: Access::Scope("fs.read"),
+        effect: Effect::Reads,
+        params: &[
+            PATH,
+            optional("offset", U64),
+            optional("length", Shape::Integer(0, MAX_READ)),
+            optional("encoding", ENCODING),
+        ],
+        result: Shape::Object(&[
+            member("data", Shape::Text),
+            member("encoding", ENCODING).doc("b64 if the bytes are no UTF-8"),
+            member("eof", Shape::Boolean),
+            member("size", U64),
+            member("version", U64),
+        ]),
+        errors: &[
+            Code::NotFound,
+            Code::Forbidden,
+            Code::InvalidState,
+            Code::Io,
+        ],
+        example: Example {
+            params: r#"{"path": "/motd"}"#,
+            result: r#"{"data": "hello\\n", "encoding": "utf8", "eof": true, "size": 6, "version": 2}"#,
+        },
+        since: "0.2",
+        by: By::Function(read),
+    },
+    Method {
+        name: "fs.write",
+        summary: "Writes a file; without an offset it becomes all there is",
+        access: Access::Scope("fs.write"),
+        effect: Effect::Acts,
+        params: &[
+            PATH,
+            member("data", Shape::Text),
+            optional("encoding", ENCODING),
+            optional("offset", U64),
+            optional("expect_version", U64),
+        ],
+        result: Shape::Object(&[
+            member("written", U64),
+            member("size", U64),
+            member("version", U64),
+        ]),
+        errors: &[
+            Code::NotFound,
+            Code::Forbidden,
+            Code::Conflict,
+            Code::InvalidState,
+            Code::Io,
+            Code::LimitReached,
+        ],
+        example: Example {
+            params: r#"{"path": "/motd", "data": "hello\\n"}"#,
+            result: r#"{"written": 6, "size": 6, "version": 3}"#,
+        },
+        since: "0.2",
+        by: By::Function(write),
+    },
+    Method {
+        name: "log.read",
+        summary: "Records of the log",
+        access: Access::Scope("log.read"),
+        effect: Effect::Reads,
+        params: &[
+            optional("service", Shape::Text),
+            optional("level", Shape::Word(LEVELS)).doc("this one and what matters more"),
+            optional("since_seq", U64),
+            optional("until", U64).doc("nanoseconds since boot"),
+            optional("grep", Shape::Text).doc("text in the message"),
+            optional("tail", Shape::Integer(0, MAX_LIST as u64)).doc("only the newest so many"),
+            LIMIT,
+        ],
+        result: Shape::Object(&[
+            member("records", Shape::Array(&RECORD)),
+            member("next_seq", U64).doc("where to go on"),
+            member("lost", U64).doc("wanted, but no longer kept"),
+        ]),
+        errors: &[],
+        example: Example {
+            params: r#"{"service": "netd", "tail": 1}"#,
+            result: r#"{"records": [{"seq": 7, "time_ns": 900000000, "service": "netd", "pid": 9, "level": "info", "message": "link up", "fields": {}}], "next_seq": 8, "lost": 0}"#,
+        },
+        since: "0.2",
+        by: By::Function(log),
+    },
+];
 
 fn of_files(error: Error) -> RpcError {
     let io = |text: &str, errno: &str| RpcError::new(Code::Io, text).with("errno", errno);

@@ -7,8 +7,61 @@ use agentd::rpc::{Code, RpcError};
 use libipc::client;
 use serde_json::{Value, json};
 
+use super::declaration::{Access, By, Effect, Example, Method};
 use super::{Context, of_services, supervisor};
+use crate::shape::{Shape, U32, member, optional};
 use crate::system::{Answer, System, error, failed};
+
+/// The methods that are declared here.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "ipc.services",
+        summary: "What every service serves",
+        access: Access::Scope("ipc.inspect"),
+        effect: Effect::Reads,
+        params: &[],
+        result: Shape::Object(&[member(
+            "services",
+            Shape::Array(&Shape::Object(&[
+                member("name", Shape::Text),
+                member("protocol", Shape::Text),
+                member("pid", Shape::Nullable(&U32)),
+                member("state", Shape::Text),
+            ])),
+        )]),
+        errors: &[],
+        example: Example {
+            params: r#"{}"#,
+            result: r#"{"services": [{"name": "logd", "protocol": "log", "pid": 3, "state": "running"}]}"#,
+        },
+        since: "0.2",
+        by: By::Function(services),
+    },
+    Method {
+        name: "ipc.schema",
+        summary: "The interface of a service",
+        access: Access::Scope("ipc.inspect"),
+        effect: Effect::Reads,
+        params: &[
+            member("service", Shape::Text),
+            optional("protocol", Shape::Text),
+        ],
+        result: Shape::Object(&[
+            member("protocol", Shape::Text),
+            member("version", U32),
+            member("hash", Shape::Text),
+            member("doc", Shape::Text),
+            member("methods", Shape::Array(&Shape::Map(&Shape::Any))),
+        ]),
+        errors: &[Code::NotFound],
+        example: Example {
+            params: r#"{"service": "logd"}"#,
+            result: r#"{"protocol": "log", "version": 1, "hash": "0123456789abcdef", "doc": "See the module.", "methods": []}"#,
+        },
+        since: "0.2",
+        by: By::Function(schema),
+    },
+];
 
 /// `ipc.services`
 pub fn services(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {

@@ -9,8 +9,156 @@ use agentd::rpc::{Code, RpcError};
 use protocols::process::{Error, Exit, Info, Limits, Signal};
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::declaration::{Access, By, Effect, Example, Method};
+use super::{CURSOR, Context, LIMIT, NEXT_CURSOR};
+use crate::shape::{Member, Shape, U32, U64, member, optional};
 use crate::system::{Answer, System, error, later};
+
+/// The parameter that most of them have.
+const PID: Member = member("pid", Shape::Integer(1, u32::MAX as u64));
+
+macro_rules! process {
+    ($($more:expr),*) => {
+        Shape::Object(&[
+            PID,
+            member("ppid", U32).doc("its parent"),
+            member("pgid", U32).doc("its group"),
+            member("sid", U32).doc("its session"),
+            member("uid", U32),
+            member("user", Shape::Text),
+            member("name", Shape::Text),
+            member("state", Shape::Word(&["running", "sleeping", "stopped", "ended"])),
+            member("argv", Shape::Array(&Shape::Text)),
+            member("cwd", Shape::Text),
+            member("threads", U32),
+            member("cpu_ns", U64),
+            member("mem_bytes", U64).doc("of its own"),
+            member("mapped_bytes", U64).doc("shared ones too"),
+            member("handles", U32),
+            member("start_ns", U64).doc("since boot"),
+            member("cpu", U32),
+            member("service", Shape::Boolean).doc("one of init's"),
+            $($more),*
+        ])
+    };
+}
+
+/// One process.
+const PROCESS: Shape = process![];
+/// What is used of what is allowed, by limit.
+const LIMITS: Shape = Shape::Map(&Shape::Object(&[
+    member("used", U64),
+    member("cap", Shape::Nullable(&U64)).doc("null: no limit"),
+]));
+/// How a process ended.
+const EXIT: Shape = Shape::Object(&[
+    optional("code", U32).doc("0 to 255; killed by a signal: 128 + its number"),
+    optional("signal", Shape::Text),
+    optional(
+        "fault",
+        Shape::Object(&[member("kind", Shape::Text), member("address", U64)]),
+    ),
+    optional("limit", Shape::Text).doc("the one it passed"),
+]);
+/// Signals by name.
+const SIGNALS: &[&str] = &["TERM", "KILL", "INT", "HUP", "STOP", "CONT"];
+
+/// The methods that are declared here.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "process.list",
+        summary: "The processes",
+        access: Access::Scope("proc.read"),
+        effect: Effect::Reads,
+        params: &[LIMIT, CURSOR],
+        result: Shape::Object(&[member("processes", Shape::Array(&PROCESS)), NEXT_CURSOR]),
+        errors: &[],
+        example: Example {
+            params: r#"{"limit": 10}"#,
+            result: r#"{"processes": [{"pid": 100, "ppid": 8, "pgid": 100, "sid": 100, "uid": 0, "user": "root", "name": "shell", "state": "sleeping", "argv": ["/system/shell.peb"], "cwd": "/", "threads": 1, "cpu_ns": 40000000, "mem_bytes": 307200, "mapped_bytes": 2500000, "handles": 20, "start_ns": 900000000, "cpu": 1, "service": false}], "next_cursor": null}"#,
+        },
+        since: "0.2",
+        by: By::Function(list),
+    },
+    Method {
+        name: "process.info",
+        summary: "Everything about a process",
+        access: Access::Scope("proc.read"),
+        effect: Effect::Reads,
+        params: &[PID],
+        result: process![member("limits", LIMITS)],
+        errors: &[Code::NotFound, Code::Forbidden],
+        example: Example {
+            params: r#"{"pid": 100}"#,
+            result: r#"{"pid": 100, "ppid": 8, "pgid": 100, "sid": 100, "uid": 0, "user": "root", "name": "shell", "state": "sleeping", "argv": ["/system/shell.peb"], "cwd": "/", "threads": 1, "cpu_ns": 40000000, "mem_bytes": 307200, "mapped_bytes": 2500000, "handles": 20, "start_ns": 900000000, "cpu": 1, "service": false, "limits": {"memory_kib": {"used": 300, "cap": null}}}"#,
+        },
+        since: "0.2",
+        by: By::Function(info),
+    },
+    Method {
+        name: "process.wait",
+        summary: "Waits for the end of a process",
+        access: Access::Scope("proc.read"),
+        effect: Effect::Reads,
+        params: &[PID],
+        result: Shape::Object(&[member("exit", EXIT)]),
+        errors: &[Code::NotFound, Code::InvalidState, Code::Forbidden],
+        example: Example {
+            params: r#"{"pid": 101}"#,
+            result: r#"{"exit": {"code": 0}}"#,
+        },
+        since: "0.2",
+        by: By::Function(wait),
+    },
+    Method {
+        name: "process.kill",
+        summary: "Sends a signal",
+        access: Access::Scope("proc.control"),
+        effect: Effect::Acts,
+        params: &[
+            PID,
+            optional("signal", Shape::Word(SIGNALS)).doc("TERM if it is not said"),
+            optional("group", Shape::Boolean).doc("to its whole group"),
+        ],
+        result: Shape::Object(&[member("delivered", U32).doc("how many got it")]),
+        errors: &[Code::NotFound, Code::Forbidden],
+        example: Example {
+            params: r#"{"pid": 101, "signal": "KILL"}"#,
+            result: r#"{"delivered": 1}"#,
+        },
+        since: "0.2",
+        by: By::Function(kill),
+    },
+    Method {
+        name: "process.limits",
+        summary: "Shows and tightens limits",
+        access: Access::Scope("proc.control"),
+        effect: Effect::Sets,
+        params: &[
+            PID,
+            optional(
+                "set",
+                Shape::Object(&[
+                    optional("memory_kib", U64),
+                    optional("cpu_ms", U64),
+                    optional("wall_ms", U64),
+                    optional("handles", U32),
+                    optional("threads", U32),
+                    optional("children", U32),
+                ]),
+            )
+            .doc("no limit ever grows"),
+        ],
+        result: Shape::Object(&[member("limits", LIMITS)]),
+        errors: &[Code::NotFound, Code::Forbidden],
+        example: Example {
+            params: r#"{"pid": 101, "set": {"cpu_ms": 1000}}"#,
+            result: r#"{"limits": {"cpu_ms": {"used": 40, "cap": 1000}}}"#,
+        },
+        since: "0.2",
+        by: By::Function(limits),
+    },
+];
 
 /// An error of procd's.
 pub fn of_process(error: Error) -> RpcError {

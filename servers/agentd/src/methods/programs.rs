@@ -13,7 +13,9 @@ use protocols::stream;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::declaration::{Access, By, Effect, Example, Method};
 use super::processes::of_process;
+use crate::shape::{Shape, U32, U64, member, optional};
 use crate::system::{Answer, System, error, later};
 
 /// Bytes of each output that are kept.
@@ -22,6 +24,58 @@ const CAPTURE_BYTES: u32 = 64 * 1024;
 const DRAIN_MS: u64 = 1_000;
 /// The program that runs commands.
 const SHELL: &str = "/system/shell.peb";
+
+/// The methods that are declared here.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "shell.run",
+        summary: "Runs a command of the shell",
+        access: Access::Scope("shell.run"),
+        effect: Effect::Acts,
+        params: &[
+            member("cmd", Shape::Text).doc("as it would be typed"),
+            optional("cwd", Shape::Text),
+            optional("env", Shape::Map(&Shape::Text)),
+        ],
+        result: Shape::Object(&[
+            member("exit_code", Shape::Nullable(&U32)),
+            member("exit", Shape::Map(&Shape::Any)),
+            member("stdout", Shape::Text),
+            member("stderr", Shape::Text),
+            member("truncated", Shape::Boolean),
+        ]),
+        errors: &[Code::LimitReached, Code::InvalidState, Code::NotFound],
+        example: Example {
+            params: r#"{"cmd": "echo one two | cat"}"#,
+            result: r#"{"exit_code": 0, "exit": {"code": 0}, "stdout": "one two\\n", "stderr": "", "truncated": false}"#,
+        },
+        since: "0.2",
+        by: By::Function(shell),
+    },
+    Method {
+        name: "pebble.eval",
+        summary: "Runs Pebble source",
+        access: Access::Scope("pebble.eval"),
+        effect: Effect::Acts,
+        params: &[
+            member("source", Shape::Text),
+            optional("modules", Shape::Array(&Shape::Text)).doc("families of modules that it gets"),
+        ],
+        result: Shape::Object(&[
+            member("stdout", Shape::Text),
+            member("stderr", Shape::Text),
+            member("truncated", Shape::Boolean),
+            member("duration_ns", U64),
+        ]),
+        errors: &[Code::Pebble, Code::LimitReached],
+        example: Example {
+            params: r#"{"source": "print(6 * 7)"}"#,
+            result: r#"{"stdout": "42\\n", "stderr": "", "truncated": false, "duration_ns": 30000000}"#,
+        },
+        since: "0.2",
+        by: By::Function(eval),
+    },
+];
 
 /// A program that runs or has run.
 struct Run {

@@ -10,8 +10,163 @@ use libipc::{Deadline, Failure, Pending};
 use protocols::services::{Cause, Client, Error, Status, When};
 use serde_json::{Value, json};
 
-use super::{Context, of_services};
+use super::declaration::{Access, By, Effect, Example, Method};
+use super::{CURSOR, Context, LIMIT, NEXT_CURSOR, of_services};
+use crate::shape::{Member, Shape, U32, U64, member, optional};
 use crate::system::{Answer, System, error, later};
+
+/// The parameter that most of them have.
+const NAME: Member = member("name", Shape::Text).doc("of a service");
+/// Why an incarnation ended.
+const CAUSE: Shape = Shape::Either(&[
+    Shape::Null,
+    Shape::Word(&["watchdog", "request"]),
+    Shape::Object(&[member("exit", U64)]),
+    Shape::Object(&[member(
+        "fault",
+        Shape::Object(&[
+            member("kind", Shape::Text),
+            member("address", U64),
+            member("instruction_pointer", U64),
+            member("panic", Shape::Nullable(&Shape::Text)),
+        ]),
+    )]),
+]);
+
+macro_rules! status {
+    ($($more:expr),*) => {
+        Shape::Object(&[
+            NAME,
+            member(
+                "state",
+                Shape::Word(&["lazy", "starting", "running", "restarting", "stopped", "failed"]),
+            ),
+            member("pid", Shape::Nullable(&U32)),
+            member("restarts", U32),
+            member("last_exit", CAUSE),
+            member("provides", Shape::Array(&Shape::Text)).doc("protocols"),
+            member("needs", Shape::Array(&Shape::Text)).doc("services"),
+            member("health", Shape::Word(&["ok", "unknown"])),
+            member("since_ns", U64).doc("since boot"),
+            member("took_ns", U64).doc("from the last death, or request, to the first heartbeat"),
+            member("cause", CAUSE),
+            member("generation", U64).doc("incarnation, from 1"),
+            member("memory", U64).doc("bytes"),
+            member("cpu_ns", U64),
+            member("handles", U64),
+            member("cpu", U32),
+            $($more),*
+        ])
+    };
+}
+
+/// One service.
+const STATUS: Shape = status![];
+
+/// The methods that are declared here.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "service.list",
+        summary: "The services",
+        access: Access::Scope("svc.read"),
+        effect: Effect::Reads,
+        params: &[LIMIT, CURSOR],
+        result: Shape::Object(&[member("services", Shape::Array(&STATUS)), NEXT_CURSOR]),
+        errors: &[],
+        example: Example {
+            params: r#"{}"#,
+            result: r#"{"services": [{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}], "next_cursor": null}"#,
+        },
+        since: "0.2",
+        by: By::Function(list),
+    },
+    Method {
+        name: "service.status",
+        summary: "Everything about a service",
+        access: Access::Scope("svc.read"),
+        effect: Effect::Reads,
+        params: &[NAME],
+        result: status![member("manifest", Shape::Text)],
+        errors: &[Code::NotFound, Code::Forbidden],
+        example: Example {
+            params: r#"{"name": "logd"}"#,
+            result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0, "manifest": "name = \"logd\""}"#,
+        },
+        since: "0.2",
+        by: By::Function(status),
+    },
+    Method {
+        name: "service.start",
+        summary: "Starts a service; answers when it runs",
+        access: Access::Scope("svc.control"),
+        effect: Effect::Sets,
+        params: &[NAME],
+        result: STATUS,
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
+        example: Example {
+            params: r#"{"name": "logd"}"#,
+            result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
+        },
+        since: "0.2",
+        by: By::Function(start),
+    },
+    Method {
+        name: "service.stop",
+        summary: "Stops a service; it is not started again by itself",
+        access: Access::Scope("svc.control"),
+        effect: Effect::Sets,
+        params: &[NAME],
+        result: STATUS,
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
+        example: Example {
+            params: r#"{"name": "logd"}"#,
+            result: r#"{"name": "logd", "state": "stopped", "pid": null, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
+        },
+        since: "0.2",
+        by: By::Function(stop),
+    },
+    Method {
+        name: "service.restart",
+        summary: "Stops and starts a service",
+        access: Access::Scope("svc.control"),
+        effect: Effect::Acts,
+        params: &[NAME],
+        result: STATUS,
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
+        example: Example {
+            params: r#"{"name": "logd"}"#,
+            result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
+        },
+        since: "0.2",
+        by: By::Function(restart),
+    },
+    Method {
+        name: "fault.kill",
+        summary: "Kills a service, now or at a point",
+        access: Access::Scope("fault.inject"),
+        effect: Effect::Acts,
+        params: &[
+            member("service", Shape::Text),
+            optional(
+                "when",
+                Shape::Object(&[
+                    optional("method", Shape::Text).doc("at its n-th call"),
+                    optional("point", Shape::Text)
+                        .doc("before or after, with a method; else a point of its code by name"),
+                    optional("n", Shape::Integer(1, u32::MAX as u64)),
+                ]),
+            ),
+        ],
+        result: Shape::Object(&[member("id", Shape::Null)]),
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
+        example: Example {
+            params: r#"{"service": "logd", "when": {"method": "read", "n": 3, "point": "after"}}"#,
+            result: r#"{"id": null}"#,
+        },
+        since: "0.2",
+        by: By::Function(kill),
+    },
+];
 
 fn allowed(context: &Context, name: &str) -> Result<(), RpcError> {
     match &context.subject {
