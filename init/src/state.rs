@@ -85,11 +85,12 @@ impl Init {
         for problem in problems {
             console.say(Level::Warn, format_args!("{problem}"));
         }
+        let mode = Mode::parse(command_line(info));
+        manifests.retain(|manifest| manifest.is_in(mode.name()));
         for left_out in manifests.drain(MAX_SERVICES.min(manifests.len())..) {
             let name = left_out.name;
             console.say(Level::Error, format_args!("{name} is one service too many"));
         }
-        let mode = Mode::parse(command_line(info));
         let places = placement::place(&manifests, info.cpu_count);
         let supervisor = Supervisor::new(&manifests);
         let services = manifests

@@ -427,6 +427,7 @@ mod tests {
         Manifest {
             name: "it".to_string(),
             program: String::new(),
+            only_in: String::new(),
             layer: Layer::Driver,
             start,
             restart,

@@ -31,9 +31,9 @@ fn authority_beyond_connections_is_where_it_is_meant_to_be() {
     assert_eq!(holders(Grant::Broker), ["agentd", "selftest"]);
     assert_eq!(
         holders(Grant::ServiceControl),
-        ["agentd", "procd", "selftest"]
+        ["agentd", "bench", "procd", "selftest"]
     );
-    assert_eq!(holders(Grant::Spawn), ["procd", "selftest"]);
+    assert_eq!(holders(Grant::Spawn), ["bench", "procd", "selftest"]);
     assert_eq!(holders(Grant::LogSources), ["procd"]);
     let has_configuration = |manifest: &&Manifest| manifest.hardware.pci_configuration;
     let names: Vec<&str> = all

@@ -26,6 +26,9 @@ pub struct Manifest {
     /// The program in the boot image; the service's name if left out.
     #[serde(default)]
     pub program: String,
+    /// The mode in which there is this service, a word of the kernel's command line; in every mode if left out.
+    #[serde(default)]
+    pub only_in: String,
     /// Where it stands in the map of the system.
     pub layer: Layer,
     /// When it is started.
@@ -230,6 +233,11 @@ impl Manifest {
         } else {
             &self.program
         }
+    }
+
+    /// Whether there is this service when the machine was booted for `mode`.
+    pub fn is_in(&self, mode: &str) -> bool {
+        self.only_in.is_empty() || self.only_in == mode
     }
 
     /// Whether its process and everything it needs are made for a PCI device.

@@ -19,6 +19,9 @@ fn write_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
     if !manifest.program.is_empty() {
         writeln!(out, "program = {:?}", manifest.program)?;
     }
+    if !manifest.only_in.is_empty() {
+        writeln!(out, "only_in = {:?}", manifest.only_in)?;
+    }
     writeln!(out, "layer = {:?}", layer(manifest.layer))?;
     writeln!(out, "start = {:?}", start(manifest.start))?;
     writeln!(out, "restart = {:?}", restart(manifest.restart))?;
@@ -150,6 +153,7 @@ mod tests {
     const FULL: &str = r#"
         name = "thing"
         program = "thingd"
+        only_in = "selftest"
         layer = "driver"
         start = "device"
         restart = "on-failure"

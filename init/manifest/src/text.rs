@@ -63,6 +63,15 @@ mod tests {
     }
 
     #[test]
+    fn a_service_of_one_mode_is_not_there_in_others() {
+        let always = parse(FULL).expect("valid");
+        assert!(always.is_in("normal") && always.is_in("bench"));
+        let text = FULL.replacen("layer", "only_in = \"bench\"\nlayer", 1);
+        let sometimes = parse(&text).expect("valid");
+        assert!(sometimes.is_in("bench") && !sometimes.is_in("normal"));
+    }
+
+    #[test]
     fn postcard_keeps_everything() {
         let manifest = parse(FULL).expect("valid");
         let bytes = postcard::to_allocvec(&manifest).expect("serializable");

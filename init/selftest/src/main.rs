@@ -9,7 +9,6 @@
 extern crate alloc;
 
 mod calls;
-mod console;
 mod handles;
 mod memory;
 mod notifications;
@@ -22,7 +21,7 @@ use alloc::format;
 use alloc::string::String;
 use libipc::{Boot, StartError};
 
-use console::Console;
+use selftest::console::Console;
 
 /// What a test says: nothing, or what was wrong.
 type Outcome = Result<(), String>;

@@ -89,7 +89,7 @@ impl Encoder<'_> {
 
 /// Copies a run that is mostly short (a name, a few bytes) without calling `memcpy`, which costs more than the copy. Both have the same length.
 #[inline(always)]
-fn copy_short(to: &mut [u8], from: &[u8]) {
+pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
     match from.len() {
         0 => {}
         1..=3 => {

@@ -41,6 +41,7 @@ mod page;
 pub mod panic;
 pub mod prelude;
 pub mod random;
+pub mod raw;
 mod reply;
 pub mod ring;
 pub mod schema;

@@ -181,6 +181,9 @@ pub struct InterruptMessage {
     pub data: u64,
 }
 
+/// Ranges of ports that a process can have.
+pub const MAX_PORT_RANGES: usize = 4;
+
 /// A range of I/O ports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PortRange {

@@ -14,16 +14,14 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel_core::machine::{
-    CacheKind, Frame, InterruptLine, InterruptMessage, Location, Machine, NoSuchLine, PageAccess, PortRange,
-    WORDS_PER_FRAME,
+    CacheKind, Frame, InterruptLine, InterruptMessage, Location, MAX_PORT_RANGES, Machine, NoSuchLine, PageAccess,
+    PortRange, WORDS_PER_FRAME,
 };
 use kernel_x86_64::ratio::Ratio;
 use zerocopy::FromBytes;
 
 /// The top table with the kernel's half; active before the first address space is.
 static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
-/// Ranges of ports that a process can have at once.
-const MAX_PORT_RANGES: usize = 16;
 /// The address that a message interrupt is written to (Intel SDM 3A §11.11.1).
 const MESSAGE_BASE: u64 = 0xfee0_0000;
 /// Entries of the top table that are the kernel's.
@@ -37,6 +35,7 @@ pub struct X86 {
     to_timer_ticks: Cell<Ratio>,
     armed: Cell<u64>,
     root: Cell<u64>,
+    /// What the bitmap of ports says, whether or not it is in force.
     ports: Cell<[PortRange; MAX_PORT_RANGES]>,
 }
 
@@ -76,6 +75,21 @@ impl X86 {
 
     fn area(&self) -> &'static CpuLocal {
         CpuLocal::of(self.number)
+    }
+
+    /// Makes the bitmap say something else.
+    #[cold]
+    #[inline(never)]
+    fn change_ports(&self, old: &[PortRange; MAX_PORT_RANGES], wanted: &[PortRange; MAX_PORT_RANGES]) {
+        self.ports.set(*wanted);
+        self.area().with_segments(|segments| {
+            for range in old {
+                segments.set_ports(range.first, range.count, PortAccess::Forbidden);
+            }
+            for range in wanted {
+                segments.set_ports(range.first, range.count, PortAccess::Allowed);
+            }
+        });
     }
 }
 
@@ -239,19 +253,19 @@ impl Machine for X86 {
     }
 
     fn set_ports(&self, ranges: &[PortRange]) {
-        let mut kept = [PortRange::default(); MAX_PORT_RANGES];
         let count = ranges.len().min(MAX_PORT_RANGES);
-        kept[..count].copy_from_slice(&ranges[..count]);
-        let old = self.ports.replace(kept);
-        self.area().with_segments(|segments| {
-            for range in &old {
-                segments.set_ports(range.first, range.count, PortAccess::Forbidden);
-            }
-            for range in &kept {
-                segments.set_ports(range.first, range.count, PortAccess::Allowed);
-            }
-            segments.use_ports(if count == 0 { PortAccess::Forbidden } else { PortAccess::Allowed });
-        });
+        if count == 0 {
+            // The bitmap keeps what it says: mostly the same process comes back.
+            self.area().with_segments(|segments| segments.use_ports(PortAccess::Forbidden));
+            return;
+        }
+        let mut wanted = [PortRange::default(); MAX_PORT_RANGES];
+        wanted[..count].copy_from_slice(&ranges[..count]);
+        let old = self.ports.get();
+        if old != wanted {
+            self.change_ports(&old, &wanted);
+        }
+        self.area().with_segments(|segments| segments.use_ports(PortAccess::Allowed));
     }
 
     fn ports_taken(&self, range: PortRange) {

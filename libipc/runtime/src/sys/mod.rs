@@ -16,7 +16,7 @@ use abi::{MessageInfo, Operation, Outcome};
 pub(crate) use host::{allocate_page, block, map, now_ns, system_call, unmap};
 #[cfg(target_os = "none")]
 pub(crate) use target::{
-    allocate_page, block, fault, grow, map, now_ns, set_block, system_call, unmap,
+    allocate_page, block, counter, fault, grow, map, now_ns, set_block, system_call, unmap,
 };
 
 /// The registers of a system call, going in and coming out. See `docs/decisions/0001-kernel-abi.md`, section 1.

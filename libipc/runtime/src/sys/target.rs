@@ -78,12 +78,17 @@ pub(crate) fn time_page() -> &'static TimePage {
     unsafe { &*(TIME_PAGE_ADDRESS as *const TimePage) }
 }
 
+/// The processor's time-stamp counter.
+#[inline(always)]
+pub(crate) fn counter() -> u64 {
+    // SAFETY: RDTSC has no effect but its result; user space may use it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
 /// Nanoseconds since boot.
 pub(crate) fn now_ns() -> u64 {
     let page = time_page();
-    // SAFETY: RDTSC has no effect but its result; user space may use it.
-    let ticks = unsafe { core::arch::x86_64::_rdtsc() };
-    let ticks = ticks.saturating_sub(page.tsc_at_boot);
+    let ticks = counter().saturating_sub(page.tsc_at_boot);
     ((u128::from(ticks) * u128::from(page.multiplier)) >> 32) as u64
 }
 

@@ -17,10 +17,8 @@ use super::list::{Head, Link, ListKind};
 use super::mapping::Mapping;
 use super::name::Name;
 use super::thread::Thread;
+use crate::machine::MAX_PORT_RANGES;
 use crate::mem::frame::Frame;
-
-/// Ranges of I/O ports that a process may have enabled.
-pub const MAX_PORT_RANGES: usize = 4;
 
 /// The object.
 #[derive(FromBytes)]

@@ -8,14 +8,14 @@ use abi::{Outcome, Rights};
 
 use super::{Next, Operands, Stop};
 use crate::kernel::Kernel;
-use crate::machine::{Machine, PortRange};
+use crate::machine::{MAX_PORT_RANGES, Machine, PortRange};
 use crate::mem::frame::Frame;
 use crate::object::header::Kind;
 use crate::object::io_ports::IoPorts;
 use crate::object::io_space::{IoEntries, IoEntry, IoSpace};
 use crate::object::memory::Memory;
 use crate::object::name::Name;
-use crate::object::process::{MAX_PORT_RANGES, Process};
+use crate::object::process::Process;
 use crate::sync::Order;
 
 impl<M: Machine> Kernel<M> {
