@@ -29,8 +29,8 @@ pub struct Code {
     pub plain_parameters: u16,
     /// Its parameters.
     pub parameters: Parameters,
-    /// Its instructions; the machine rewrites some as it learns.
-    pub insns: Box<[Cell<Insn>]>,
+    /// Its instructions.
+    pub insns: Box<[Insn]>,
     /// Constants.
     pub constants: Box<[Value]>,
     /// Attribute sites.
@@ -104,6 +104,18 @@ pub struct Site {
     pub slot: Cell<u32>,
     /// The method that the name means on that class.
     pub method: RefCell<Option<Rc<crate::value::Function>>>,
+}
+
+impl Site {
+    /// The method met last, if it takes `count` positional arguments, the instance among them, and nothing else.
+    #[inline(always)]
+    pub fn method_for(&self, count: u16) -> Option<Rc<crate::value::Function>> {
+        self.method
+            .borrow()
+            .as_ref()
+            .filter(|function| function.code.plain_parameters == count)
+            .cloned()
+    }
 }
 
 /// A name lookup, bound.

@@ -46,6 +46,8 @@ pub enum Value {
     Int(i64),
     /// A float.
     Float(f64),
+    /// A function of this crate. What stands up to here is not counted.
+    Native(&'static crate::native::NativeFunction),
     /// An integer that does not fit 64 bits.
     Big(Rc<BigObj>),
     /// Text.
@@ -64,8 +66,6 @@ pub enum Value {
     Instance(Rc<Instance>),
     /// A function written in Pebble.
     Func(Rc<Function>),
-    /// A function of this crate.
-    Native(&'static crate::native::NativeFunction),
     /// A method together with its instance, or a method of a built-in type together with its value.
     Bound(Rc<BoundMethod>),
     /// A class.
@@ -126,6 +126,20 @@ impl Value {
                 Value::None
             }
         }
+    }
+
+    /// Whether dropping this does something.
+    #[inline(always)]
+    pub fn is_counted(&self) -> bool {
+        !matches!(
+            self,
+            Value::Undefined
+                | Value::None
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Native(_)
+        )
     }
 
     /// Whether this is no value at all.

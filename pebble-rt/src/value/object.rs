@@ -105,6 +105,8 @@ pub struct Class {
     layout: RefCell<Layout>,
     stamp: Cell<u32>,
     stamps: Rc<Cell<u32>>,
+    /// `__init__`, as it was at a stamp.
+    constructor: RefCell<Option<(u32, Rc<Function>)>>,
     heirs: RefCell<Vec<Weak<Class>>>,
     identity: Cell<bool>,
     special: Cell<bool>,
@@ -138,6 +140,7 @@ impl Class {
             layout: RefCell::default(),
             stamp: Cell::new(0),
             stamps: stamps.clone(),
+            constructor: RefCell::default(),
             heirs: RefCell::default(),
             identity: Cell::new(false),
             special: Cell::new(false),
@@ -237,6 +240,27 @@ impl Class {
     pub fn method(&self, name: Symbol) -> Option<Value> {
         self.lineage()
             .find_map(|class| class.methods.borrow().get(&name).cloned())
+    }
+
+    /// `__init__`, if that is written in Pebble.
+    #[inline]
+    pub fn constructor(&self) -> Option<Rc<Function>> {
+        if let Some((stamp, function)) = &*self.constructor.borrow()
+            && *stamp == self.stamp()
+        {
+            return Some(function.clone());
+        }
+        self.find_constructor()
+    }
+
+    #[inline(never)]
+    fn find_constructor(&self) -> Option<Rc<Function>> {
+        let Some(Value::Func(function)) = self.method(Symbol::INIT) else {
+            return None;
+        };
+        self.constructor
+            .replace(Some((self.stamp(), function.clone())));
+        Some(function)
     }
 
     /// Attribute or method, whichever the nearest class has; within one class attributes come first (13.3).

@@ -51,6 +51,8 @@ pub struct Core {
     pub(crate) pins: Vec<Value>,
     /// Where output went before the imports that run now.
     pub(crate) muted: Vec<OutputTarget>,
+    /// Why the window that was just left was left.
+    pub(crate) stop: Option<crate::vm::stop::Stop>,
     /// Whether the last fault was an error that has found its handler.
     pub(crate) has_unwound: bool,
     /// Where the result goes of a call after which the running instruction is done again.
@@ -157,6 +159,7 @@ impl Core {
             characters: Vec::new(),
             pins: Vec::new(),
             muted: Vec::new(),
+            stop: None,
             has_unwound: false,
             again: None,
             parked_round: None,

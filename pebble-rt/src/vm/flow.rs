@@ -17,7 +17,7 @@ use crate::value::{
 
 use super::arithmetic::method_call;
 use super::core::{ModuleState, OutputTarget, PRELUDE};
-use super::execute::Stop;
+use super::stop::Stop;
 use super::thread::{Frame, FrameKind, Thread, WINDOW, Waiting};
 use super::{Core, Pause};
 
@@ -26,7 +26,7 @@ impl Core {
     pub(crate) fn after_stop(&mut self, thread: &mut Thread, stop: Stop) -> Result<(), Pause> {
         let done = match stop {
             Stop::Fuel => return Err(Pause::Fuel),
-            Stop::Switch => self.enter_top(thread),
+            Stop::Grow => self.enter_top(thread),
             Stop::Return(value) => return self.finish_frame(thread, value),
             Stop::Yield(value, register) => self.yield_value(thread, value, register),
             Stop::Call {

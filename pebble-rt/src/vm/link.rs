@@ -125,11 +125,7 @@ impl Linker<'_> {
                 has_rest: parameters.has_rest,
                 has_keywords: parameters.has_keywords,
             },
-            insns: proto
-                .code
-                .iter()
-                .map(|insn| Cell::new(self.insn(*insn)))
-                .collect(),
+            insns: proto.code.iter().map(|insn| self.insn(*insn)).collect(),
             constants,
             sites: proto.sites.iter().map(|name| self.site(*name)).collect(),
             chains: proto.chains.iter().map(|chain| self.chain(chain)).collect(),

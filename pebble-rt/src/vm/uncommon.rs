@@ -15,9 +15,9 @@ use crate::value::{
 
 use super::Core;
 use super::access::{bad_key, bound};
-use super::execute::Stop;
 use super::flow::take_arguments;
 use super::places::{Obstacle, Site};
+use super::stop::Stop;
 use super::thread::{Frame, FrameKind, Thread, WINDOW};
 
 impl Core {
@@ -27,13 +27,14 @@ impl Core {
         &mut self,
         thread: &mut Thread,
         base: usize,
-        code: &Rc<Code>,
         insn: Insn,
         pc: usize,
     ) -> Result<(), Stop> {
-        if let Some(frame) = thread.frames.last_mut() {
-            frame.pc = pc as u32;
-        }
+        let Some(frame) = thread.frames.last_mut() else {
+            return Ok(());
+        };
+        frame.pc = pc as u32;
+        let code = &frame.function.code.clone();
         let Some(window) = thread
             .stack
             .get_mut(base..)

@@ -1,0 +1,106 @@
+//! Writing registers.
+//!
+//! Numbers are written into the place they go to, without touching the tag when that is right already: a whole value
+//! that is copied soon after it was written in parts would have to wait for the memory. A register that holds nothing
+//! counted is overwritten without a look at what dropping it would mean.
+
+use crate::value::Value;
+
+use super::thread::WINDOW;
+
+/// The registers of a call.
+pub(crate) type Window = [Value; WINDOW];
+
+/// `place = number`
+#[inline(always)]
+pub(crate) fn set_int(place: &mut Value, number: i64) {
+    match place {
+        Value::Int(slot) => *slot = number,
+        other => put(other, Value::Int(number)),
+    }
+}
+
+/// `place = number`
+#[inline(always)]
+pub(crate) fn set_float(place: &mut Value, number: f64) {
+    match place {
+        Value::Float(slot) => *slot = number,
+        other => put(other, Value::Float(number)),
+    }
+}
+
+/// `place = value`
+#[inline(always)]
+pub(crate) fn put(place: &mut Value, value: Value) {
+    if place.is_counted() {
+        release(place);
+    }
+    core::mem::forget(core::mem::replace(place, value));
+}
+
+/// Forgets what is in `place`.
+#[inline(always)]
+pub(crate) fn clear(place: &mut Value) {
+    if place.is_counted() {
+        release(place);
+    } else {
+        core::mem::forget(core::mem::take(place));
+    }
+}
+
+#[inline(never)]
+fn release(place: &mut Value) {
+    *place = Value::Undefined;
+}
+
+/// `place = value`, shared. They are apart.
+#[inline(always)]
+pub(crate) fn copy(place: &mut Value, value: &Value) {
+    match value {
+        Value::Int(number) => set_int(place, *number),
+        Value::Float(number) => set_float(place, *number),
+        other => put(place, share(other)),
+    }
+}
+
+/// `registers[to] = registers[from]`
+#[inline(always)]
+pub(crate) fn copy_register(registers: &mut Window, to: u8, from: u8) {
+    match &registers[usize::from(from)] {
+        Value::Int(number) => {
+            let number = *number;
+            set_int(&mut registers[usize::from(to)], number);
+        }
+        Value::Float(number) => {
+            let number = *number;
+            set_float(&mut registers[usize::from(to)], number);
+        }
+        other => {
+            let value = share(other);
+            put(&mut registers[usize::from(to)], value);
+        }
+    }
+}
+
+/// Another reference to a value; what programs hold most stands first.
+#[inline(always)]
+pub(crate) fn share(value: &Value) -> Value {
+    match value {
+        Value::Instance(object) => Value::Instance(object.clone()),
+        Value::List(object) => Value::List(object.clone()),
+        Value::Str(object) => Value::Str(object.clone()),
+        Value::Func(object) => Value::Func(object.clone()),
+        other => other.clone(),
+    }
+}
+
+/// The content of a register whose value is not needed there any more if `is_last` is 1.
+#[inline(always)]
+pub(crate) fn take_or_share(register: &mut Value, is_last: bool) -> Value {
+    match register {
+        Value::Int(number) => Value::Int(*number),
+        Value::Float(number) => Value::Float(*number),
+        other if is_last => core::mem::take(other),
+        other => share(other),
+    }
+}
