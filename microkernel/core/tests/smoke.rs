@@ -74,6 +74,33 @@ fn a_call_is_answered_across_cpus() {
 }
 
 #[test]
+fn a_receiver_that_is_rung_all_the_time_still_gets_its_calls() {
+    let mut world = World::new(3, FastPath::On, 11);
+    let server = world.make_server(Place { cpu: 0, priority: 10 });
+    let [caller, ringer] = [1, 2].map(|cpu| {
+        let client = world.make_process(Place { cpu, priority: 10 }, Handle::NONE);
+        let (connection, _) = world.connect(&client, server.endpoint, cpu);
+        (client, connection)
+    });
+    let idle = world.must(World::INIT, Request::new(Operation::NotificationCreate)).result();
+    world.order(World::INIT, Request::new(Operation::NotificationWait).a(idle).argument(NEVER).words(&[1]));
+    world.order(caller.0.actor, Request::new(Operation::Call).a(caller.1).argument(LATER).message(8, 0));
+    world.settle();
+    let mut wakes = Vec::new();
+    for _ in 0..4 {
+        world.order(ringer.0.actor, Request::new(Operation::Ring).a(ringer.1));
+        world.settle();
+        world.answer(ringer.0.actor).expect("ringing is no wait");
+        world.order(server.actor, Request::new(Operation::Receive).a(server.own_endpoint).argument(NEVER));
+        world.settle();
+        let reply = world.answer(server.actor).expect("something is there");
+        wakes.push(reply.wake());
+    }
+    assert_eq!(wakes[..2], [WakeKind::Rung, WakeKind::Call]);
+    assert_eq!(wakes[2..], [WakeKind::Rung, WakeKind::Rung], "the call is under way");
+}
+
+#[test]
 fn a_process_gives_everything_back_when_it_is_killed() {
     let mut world = World::new(2, FastPath::On, 3);
     let mut counts = Vec::new();

@@ -63,7 +63,7 @@ impl<M: Machine> Kernel<M> {
     /// Writes the next thing that happened into a receiver's registers. False if what was pending turned out to be nothing.
     fn next_wake(&self, endpoint: &Endpoint, name: Name<Thread>) -> Result<bool, Outcome> {
         let thread = self.at(name);
-        match endpoint.pending.get() & endpoint.pending.get().wrapping_neg() {
+        match endpoint.take_turn() {
             pending::NOTIFIED => Ok(self.wake_notified(endpoint, thread)),
             pending::COMPLETED => {
                 let Some(call) = endpoint.completed.first() else {

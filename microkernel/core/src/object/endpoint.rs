@@ -18,7 +18,7 @@ use super::process::Process;
 /// Priorities of calls.
 pub const PRIORITIES: usize = abi::layout::PRIORITIES as usize;
 
-/// Bits of [`Endpoint::pending`], in the order in which a receive serves them.
+/// Bits of [`Endpoint::pending`], in the order in which receives serve them, over and over.
 pub mod pending {
     /// A bound notification has bits.
     pub const NOTIFIED: u32 = 1 << 0;
@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub process: Cell<Name<Process>>,
     /// Which queues are not empty.
     pub pending: Cell<u32>,
+    /// The bit of the queue that was served last.
+    pub served: Cell<u32>,
     /// Calls that were received here and have not ended.
     pub outstanding: Cell<u32>,
     /// 1 while a reference is held because a process receives here, or has calls from here.
@@ -85,6 +87,15 @@ impl Endpoint {
     /// Notes that a queue has something.
     pub fn raise(&self, bit: u32) {
         self.pending.set(self.pending.get() | bit);
+    }
+
+    /// Chooses the queue that is served next, among those that are not empty: each in its turn, so that none keeps the others waiting.
+    pub fn take_turn(&self) -> u32 {
+        let pending = self.pending.get();
+        let later = pending & !(self.served.get() << 1).wrapping_sub(1);
+        let candidates = if later == 0 { pending } else { later };
+        self.served.set(candidates & candidates.wrapping_neg());
+        self.served.get()
     }
 
     /// Notes that a queue is empty.
