@@ -30,7 +30,11 @@ pub enum Purpose {
     /// Is the service alive?
     Heartbeat(ServiceId, Pending<Health, OrderError>),
     /// Somebody wants a service to die at some point.
-    Order(Pending<Health, OrderError>, Reply<(), services::Error>),
+    Order(
+        ServiceId,
+        Pending<Health, OrderError>,
+        Reply<(), services::Error>,
+    ),
     /// The log gets a ring.
     Ring(Pending<(), log::Error>),
     /// What is on the bus, from this index on?
@@ -47,9 +51,7 @@ impl Init {
         };
         match purpose {
             Purpose::Heartbeat(id, pending) => self.on_heartbeat(id, pending, completed),
-            Purpose::Order(pending, reply) => {
-                reply.send(pending.finish(completed).map(drop).map_err(order_error));
-            }
+            Purpose::Order(id, pending, reply) => self.on_order(id, pending, reply, completed),
             Purpose::Ring(pending) => {
                 if let Err(error) = pending.finish(completed) {
                     self.warn(format_args!("the log did not take a ring: {error}"));
@@ -175,10 +177,32 @@ impl Init {
         let supervisor = &self.services[id.0].supervisor;
         match control::start_order(&self.calls, supervisor, order, deadline) {
             Ok(pending) => {
+                // It may be dead before its answer is heard.
+                self.set_doomed(id, true);
                 self.pending
-                    .insert(pending.id(), Purpose::Order(pending, reply));
+                    .insert(pending.id(), Purpose::Order(id, pending, reply));
             }
             Err(failure) => reply.err(order_error(CallError::Failed(failure))),
+        }
+    }
+
+    fn on_order(
+        &mut self,
+        id: ServiceId,
+        pending: Pending<Health, OrderError>,
+        reply: Reply<(), services::Error>,
+        completed: Completed,
+    ) {
+        let result = pending.finish(completed);
+        if result.is_err() {
+            self.set_doomed(id, false);
+        }
+        reply.send(result.map(drop).map_err(order_error));
+    }
+
+    fn set_doomed(&mut self, id: ServiceId, is_doomed: bool) {
+        if let Some(incarnation) = &mut self.services[id.0].process {
+            incarnation.is_doomed = is_doomed;
         }
     }
 

@@ -29,10 +29,16 @@ impl Init {
         self.console
             .say(Level::Error, format_args!("{name} faulted: {text}"));
         self.log_registers(id, &name, message);
+        let mut is_doomed = false;
         if let Some(incarnation) = &mut self.services[id.0].process {
             incarnation.frozen = Some(reply);
+            is_doomed = incarnation.is_doomed;
         }
-        self.happened(Event::Faulted(id, text));
+        self.happened(if is_doomed {
+            Event::DiedAsOrdered(id, text)
+        } else {
+            Event::Faulted(id, text)
+        });
     }
 
     /// What happened, for people; and a note of it for whoever asks later.

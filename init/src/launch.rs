@@ -106,6 +106,7 @@ impl Init {
             thread: spawned.thread,
             heartbeat: None,
             frozen: None,
+            is_doomed: false,
             base,
         })
     }

@@ -75,6 +75,8 @@ pub struct Incarnation {
     pub heartbeat: Option<(CallId, Asked)>,
     /// It faulted: dropping this lets its thread end.
     pub frozen: Option<RawReply>,
+    /// Somebody ordered it to die at some point.
+    pub is_doomed: bool,
     /// The address of its image, to name places in it.
     pub base: u64,
 }

@@ -73,6 +73,8 @@ pub enum Event {
     Silent(ServiceId),
     /// It faulted and is frozen.
     Faulted(ServiceId, String),
+    /// As somebody ordered, it died at a point in its code and is frozen. Like every death that was asked for it says nothing about the service's health.
+    DiedAsOrdered(ServiceId, String),
     /// All of its process is returned; its exit status, if it left by itself.
     Gone(ServiceId, Option<u64>),
     /// Its device was reset.
@@ -218,6 +220,9 @@ impl Supervisor {
             Event::Alive(id) => self.alive(now, id),
             Event::Silent(id) => self.end(now, id, Cause::Watchdog, AfterEnd::Judge),
             Event::Faulted(id, text) => self.end(now, id, Cause::Fault(text), AfterEnd::Judge),
+            Event::DiedAsOrdered(id, text) => {
+                self.end(now, id, Cause::Fault(text), AfterEnd::StartAtOnce)
+            }
             Event::Gone(id, status) => self.gone(now, id, status),
             Event::DeviceReset(id) => self.device_reset(now, id),
             Event::StartRequested(id) => self.start_requested(now, id),
@@ -558,6 +563,24 @@ mod tests {
     }
 
     #[test]
+    fn deaths_that_were_ordered_are_no_crash_loop() {
+        let mut supervisor = running(false);
+        for death in 1..20 {
+            supervisor.on(death, Event::DiedAsOrdered(IT, "ordered".to_string()));
+            supervisor.on(death, Event::Gone(IT, None));
+            assert_eq!(
+                supervisor.record(IT).state,
+                State::Starting,
+                "after {death} deaths"
+            );
+            supervisor.on(death, Event::Alive(IT));
+        }
+        let record = supervisor.record(IT);
+        assert_eq!(record.restarts, 19);
+        assert_eq!(record.cause, Some(Cause::Fault("ordered".to_string())));
+    }
+
+    #[test]
     fn a_lazy_service_waits_to_be_wanted() {
         let mut supervisor = Supervisor::new(&[manifest(Start::Lazy, Restart::Always, false)]);
         supervisor.on(0, Event::Boot);
@@ -576,6 +599,7 @@ mod tests {
             Just(Event::Alive(IT)),
             Just(Event::Silent(IT)),
             Just(Event::Faulted(IT, String::new())),
+            Just(Event::DiedAsOrdered(IT, String::new())),
             any::<Option<u64>>().prop_map(|status| Event::Gone(IT, status)),
             Just(Event::DeviceReset(IT)),
             Just(Event::StartRequested(IT)),
@@ -593,7 +617,7 @@ mod tests {
             for (now, event) in events.into_iter().enumerate() {
                 // The driver of the machine reports only what can happen.
                 match &event {
-                    Event::Gone(..) | Event::Faulted(..) | Event::Silent(_) | Event::Alive(_) | Event::Spawned(_) if !has_process => continue,
+                    Event::Gone(..) | Event::Faulted(..) | Event::DiedAsOrdered(..) | Event::Silent(_) | Event::Alive(_) | Event::Spawned(_) if !has_process => continue,
                     Event::SpawnFailed(..) if !has_process || is_dying || is_made => continue,
                     Event::Spawned(_) | Event::Alive(_) => is_made = true,
                     Event::Gone(..) | Event::SpawnFailed(..) => (has_process, is_dying) = (false, false),
