@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use agentd::frame::{Lines, Transport};
+use agentd::frame::{Lines, Outbox, Transport};
 use agentd::rpc::Id;
 use agentd::token::Token;
 use libipc::{CallId, Calls, Completed, Deadline, Instant, Pending};
@@ -26,7 +26,7 @@ pub struct Link {
     received: u64,
     sending: Option<Pending<u64, Error>>,
     sent: u64,
-    waiting: Vec<u8>,
+    waiting: Outbox,
     finishing: Option<Pending<(), Error>>,
     is_finished: bool,
     begun_ns: u64,
@@ -70,7 +70,7 @@ impl Link {
             received: 0,
             sending: None,
             sent: 0,
-            waiting: Vec::new(),
+            waiting: Outbox::default(),
             finishing: None,
             is_finished: false,
             begun_ns: Instant::now().as_ns(),
@@ -98,7 +98,7 @@ impl Link {
             self.is_dead = true;
             return;
         }
-        self.waiting.extend_from_slice(bytes);
+        self.waiting.push(bytes);
     }
 
     /// Whether this call is one of its own.
@@ -129,7 +129,7 @@ impl Link {
                         .saturating_sub(self.sent)
                         .min(self.waiting.len() as u64);
                     self.sent = self.sent.saturating_add(count);
-                    self.waiting.drain(..count as usize);
+                    self.waiting.forget(count as usize);
                 }
                 Err(_) => self.is_dead = true,
             }
@@ -156,12 +156,13 @@ impl Link {
             return;
         }
         if self.sending.is_none() && !self.waiting.is_empty() {
-            let length = self.waiting.len().min(MAX_CHUNK_BYTES);
             let terms = Deadline::after_ms(STALLED_MS);
-            match self
-                .tcp
-                .start_send(&self.calls, terms, self.sent, &self.waiting[..length])
-            {
+            match self.tcp.start_send(
+                &self.calls,
+                terms,
+                self.sent,
+                self.waiting.first(MAX_CHUNK_BYTES),
+            ) {
                 Ok(pending) => self.sending = Some(pending),
                 Err(_) => self.is_dead = true,
             }
