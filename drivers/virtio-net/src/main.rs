@@ -336,6 +336,10 @@ impl Nic for Driver {
             mtu: self.card.mtu(),
             link_up: self.card.is_link_up(),
             driver: "virtio-net".into(),
+            attached: self
+                .client
+                .as_ref()
+                .map_or(0, |client| client.requests.incarnation()),
         })
     }
 

@@ -19,6 +19,8 @@ pub struct Info {
     pub link_up: bool,
     /// The driver's name.
     pub driver: String,
+    /// The incarnation of the rings that are attached (from their header); 0 if none are.
+    pub attached: u64,
 }
 
 /// What went through.

@@ -98,6 +98,27 @@ pub struct Interface {
     pub lease_seconds: u32,
 }
 
+/// What went through since netd started.
+#[message]
+pub struct Stats {
+    /// Frames that came.
+    pub frames_received: u64,
+    /// Frames that went out.
+    pub frames_sent: u64,
+    /// Frames for which the card had no room.
+    pub frames_dropped: u64,
+    /// Frames that a driver had when it died, and that its successor got; those that the dead one had sent already went out twice.
+    pub frames_resubmitted: u64,
+    /// How often a driver took over from a dead one.
+    pub drivers_replaced: u64,
+    /// TCP segments of ours that were sent again.
+    pub segments_resent: u64,
+    /// TCP segments of peers that brought nothing new.
+    pub segments_repeated: u64,
+    /// Times when a peer's segment did not follow the one before: what lies between was lost, or came late.
+    pub gaps: u64,
+}
+
 /// Errors of sockets.
 #[message]
 pub enum Error {
@@ -154,6 +175,10 @@ pub trait Socket {
     /// The sockets, from index `from`, as many as fit.
     #[idempotent]
     fn sockets(&mut self, from: u32) -> Result<Vec<SocketInfo>, Error>;
+
+    /// Counts.
+    #[idempotent]
+    fn stats(&mut self) -> Result<Stats, Error>;
 
     /// Opens a UDP socket on `port` (0: any); answers a Connection that speaks `udp`, and the port.
     fn bind_udp(&mut self, port: u16) -> Result<(Handle<Connection>, u16), Error>;

@@ -13,6 +13,7 @@ use libipc::{
     CallError, Calls, Completed, Deadline, Handle, Instant, Mapping, MemoryObject, Notification,
     Pending, Protection, StartError,
 };
+use netd::watch::{Watch, Way};
 use protocols::nic::{self, BUFFER_BYTES, Info};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 
@@ -53,9 +54,29 @@ pub struct Card {
     info: Option<Info>,
     asked: Option<Pending<Info, nic::Error>>,
     attaching: Option<Pending<(), nic::Error>>,
+    /// A driver announced itself while an attachment was under way: it may be the one that has it, or the next.
+    is_in_doubt: bool,
     try_at: Option<u64>,
     is_attached: bool,
     has_news: bool,
+    /// What passes.
+    watch: Watch,
+    counts: Counts,
+}
+
+/// Frames that passed, and drivers.
+#[derive(Clone, Copy, Default)]
+pub struct Counts {
+    /// Frames that came.
+    pub received: u64,
+    /// Frames that went out.
+    pub sent: u64,
+    /// Frames for which there was no room.
+    pub dropped: u64,
+    /// Frames that a dead driver had and the next one got.
+    pub resubmitted: u64,
+    /// Drivers that took over.
+    pub drivers_replaced: u64,
 }
 
 impl Card {
@@ -85,9 +106,12 @@ impl Card {
             info: None,
             asked: None,
             attaching: None,
+            is_in_doubt: false,
             try_at: None,
             is_attached: false,
             has_news: false,
+            watch: Watch::default(),
+            counts: Counts::default(),
         })
     }
 
@@ -106,6 +130,16 @@ impl Card {
         self.info.as_ref()
     }
 
+    /// What passed.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What passed told of TCP.
+    pub fn segments(&self) -> netd::watch::Counts {
+        self.watch.counts()
+    }
+
     /// When the driver is asked again.
     pub fn next_try(&self) -> Option<u64> {
         self.try_at
@@ -113,8 +147,11 @@ impl Card {
 
     /// Makes the rings anew, submits everything outstanding, and has the driver attach them.
     pub fn attach(&mut self) {
+        // What the last driver gave back before it died came all right.
+        self.take();
         self.try_at = None;
         self.is_attached = false;
+        self.is_in_doubt = false;
         self.incarnation += 1;
         self.rings = self.make_rings();
         let Some(rings) = &mut self.rings else {
@@ -127,14 +164,15 @@ impl Card {
         for (buffer, length) in self.outstanding.iter().enumerate() {
             if let Some(length) = length {
                 submit(&mut rings.requests, buffer, *length);
+                self.counts.resubmitted += 1;
             }
         }
         // Nobody sleeps on rings that nobody has attached.
         let _ = rings.buffers.publish();
         let _ = rings.requests.publish();
         let patience = Deadline::after_ms(PATIENCE_MS);
-        if self.asked.is_none() && self.info.is_none() {
-            self.asked = self.client.start_info(&self.calls, patience).ok();
+        if self.info.is_none() {
+            self.ask();
         }
         match self.client.start_attach(
             &self.calls,
@@ -149,6 +187,14 @@ impl Card {
                 libipc::warn!("the card's driver can't be asked: {error}");
                 self.try_at = Some(Instant::now().as_ns() + PAUSE_NS);
             }
+        }
+    }
+
+    /// Asks the driver who it is and what it has.
+    fn ask(&mut self) {
+        if self.asked.is_none() {
+            let patience = Deadline::after_ms(PATIENCE_MS);
+            self.asked = self.client.start_info(&self.calls, patience).ok();
         }
     }
 
@@ -172,53 +218,74 @@ impl Card {
 
     /// A call of ours has ended.
     pub fn completed(&mut self, completed: Completed) {
-        if self
-            .asked
-            .as_ref()
-            .is_some_and(|pending| pending.id() == completed.id())
-        {
-            if let Some(Ok(info)) = self.asked.take().map(|pending| pending.finish(completed)) {
-                self.info = Some(info);
-            }
-            return;
-        }
-        if self
-            .attaching
-            .as_ref()
-            .is_none_or(|pending| pending.id() != completed.id())
-        {
-            return;
-        }
-        match self
-            .attaching
-            .take()
-            .map(|pending| pending.finish(completed))
-        {
-            Some(Ok(())) => self.is_attached = true,
-            Some(Err(error)) => {
-                if !matches!(error, CallError::Failed(_)) {
-                    libipc::warn!("the card's driver does not take the rings: {error}");
+        let id = completed.id();
+        if let Some(pending) = self.asked.take_if(|pending| pending.id() == id) {
+            match pending.finish(completed) {
+                Ok(info) => self.told(info),
+                Err(error) => {
+                    libipc::warn!("the card's driver does not say who it is: {error}");
+                    self.try_at = Some(Instant::now().as_ns() + PAUSE_NS);
                 }
-                self.try_at = Some(Instant::now().as_ns() + PAUSE_NS);
             }
-            None => {}
+        } else if let Some(pending) = self.attaching.take_if(|pending| pending.id() == id) {
+            match pending.finish(completed) {
+                Ok(()) => self.attached(),
+                Err(error) => {
+                    if !matches!(error, CallError::Failed(_)) {
+                        libipc::warn!("the card's driver does not take the rings: {error}");
+                    }
+                    self.try_at = Some(Instant::now().as_ns() + PAUSE_NS);
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, info: Info) {
+        let is_lost = self.is_attached && info.attached != self.incarnation;
+        self.info = Some(info);
+        if is_lost && self.attaching.is_none() {
+            self.counts.drivers_replaced += 1;
+            self.attach();
+        }
+    }
+
+    fn attached(&mut self) {
+        self.is_attached = true;
+        // Whatever was published meanwhile has rung nobody.
+        if self.client.ring().is_err() {
+            libipc::error!("the card's driver is gone for good");
+        }
+        if self.is_in_doubt {
+            self.is_in_doubt = false;
+            self.ask();
         }
     }
 
     /// The driver signalled.
     pub fn notified(&mut self, bits: u64) {
-        if bits & ATTACH_AGAIN != 0 && self.attaching.is_none() {
+        // `WORK_CAME` needs nothing here: the rings are looked at after every wake.
+        if bits & ATTACH_AGAIN == 0 {
+            return;
+        }
+        if self.attaching.is_some() {
+            self.is_in_doubt = true;
+        } else {
             libipc::info!("the card's driver is new: attaching again");
+            self.counts.drivers_replaced += 1;
             self.attach();
         }
-        // `WORK_CAME` needs nothing here: the rings are looked at after every wake.
     }
 
-    /// Takes what the driver gave, and asks it again if it is time.
+    /// Takes what the driver gave, and has it attach again if it is time.
     pub fn tend(&mut self) {
         if self.try_at.is_some_and(|at| at <= Instant::now().as_ns()) && self.attaching.is_none() {
             self.attach();
         }
+        self.take();
+    }
+
+    /// Takes what the driver gave.
+    fn take(&mut self) {
         let Some(rings) = &mut self.rings else { return };
         let mut is_broken = false;
         loop {
@@ -249,6 +316,8 @@ impl Card {
                     }
                     let mut frame = vec![0; length];
                     if self.pool.read(buffer * BUFFER_BYTES, &mut frame) {
+                        self.counts.received += 1;
+                        self.watch.see(Way::In, &frame);
                         self.inbox.push_back(frame);
                     }
                     submit(&mut rings.buffers, buffer, BUFFER_BYTES as u32);
@@ -289,13 +358,17 @@ impl Card {
 
     fn send(&mut self, buffer: usize, frame: &[u8]) {
         let Some(rings) = &mut self.rings else {
+            self.counts.dropped += 1;
             self.free.push(buffer);
             return;
         };
         if frame.len() > BUFFER_BYTES || !self.pool.write(buffer * BUFFER_BYTES, frame) {
+            self.counts.dropped += 1;
             self.free.push(buffer);
             return;
         }
+        self.counts.sent += 1;
+        self.watch.see(Way::Out, frame);
         self.outstanding[buffer] = Some(frame.len() as u32);
         submit(&mut rings.requests, buffer, frame.len() as u32);
         self.has_news = true;

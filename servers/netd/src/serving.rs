@@ -4,14 +4,26 @@ use libipc::prelude::*;
 use libipc::{Badge, Cancelled, Instant, Minter};
 use netd::stack::{self, SocketId, SocketView, Stack};
 use protocols::socket::{
-    Chunk, Error, Interface, IpAddress, MAX_CHUNK_BYTES, Socket, SocketAddress, SocketInfo, Tcp,
-    TcpListener, TcpState, Udp,
+    Chunk, Error, Interface, IpAddress, MAX_CHUNK_BYTES, Socket, SocketAddress, SocketInfo, Stats,
+    Tcp, TcpListener, TcpState, Udp,
 };
 use smoltcp::socket::{dns, tcp};
 use smoltcp::wire::{IpAddress as WireAddress, IpEndpoint};
 
 use crate::card::Card;
 use crate::{LISTENER, TCP, UDP};
+
+/// Before anything passed.
+const NO_STATS: Stats = Stats {
+    frames_received: 0,
+    frames_sent: 0,
+    frames_dropped: 0,
+    frames_resubmitted: 0,
+    drivers_replaced: 0,
+    segments_resent: 0,
+    segments_repeated: 0,
+    gaps: 0,
+};
 
 /// Sockets in one answer, at most.
 const LIST: usize = 50;
@@ -59,6 +71,7 @@ pub struct Server {
     minter: Minter,
     waiting: Vec<Waiting>,
     interface: Interface,
+    stats: Stats,
 }
 
 impl Server {
@@ -81,6 +94,7 @@ impl Server {
             minter,
             waiting: Vec::new(),
             interface,
+            stats: NO_STATS,
         }
     }
 
@@ -110,6 +124,18 @@ impl Server {
     }
 
     fn describe(&mut self, card: &Card) {
+        let (frames, segments) = (card.counts(), card.segments());
+        self.interface.frames = (frames.received, frames.sent, frames.dropped);
+        self.stats = Stats {
+            frames_received: frames.received,
+            frames_sent: frames.sent,
+            frames_dropped: frames.dropped,
+            frames_resubmitted: frames.resubmitted,
+            drivers_replaced: frames.drivers_replaced,
+            segments_resent: segments.resent,
+            segments_repeated: segments.repeated,
+            gaps: segments.gaps,
+        };
         let addresses = self.stack.addresses();
         if let Some(info) = card.info() {
             self.interface.mac = info.mac;
@@ -432,6 +458,10 @@ impl Socket for Server {
             .collect())
     }
 
+    fn stats(&mut self, _caller: Caller) -> Result<Stats, Error> {
+        Ok(self.stats.clone())
+    }
+
     fn bind_udp(&mut self, _caller: Caller, port: u16) -> Result<(Handle<Connection>, u16), Error> {
         let (id, port) = self.stack.bind_udp(port).map_err(translate)?;
         Ok((self.mint(UDP, id)?, port))
@@ -543,6 +573,10 @@ impl Socket for NoNetwork {
 
     fn sockets(&mut self, _caller: Caller, _from: u32) -> Result<Vec<SocketInfo>, Error> {
         Ok(Vec::new())
+    }
+
+    fn stats(&mut self, _caller: Caller) -> Result<Stats, Error> {
+        Ok(NO_STATS)
     }
 
     fn bind_udp(
