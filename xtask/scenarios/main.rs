@@ -34,7 +34,8 @@ struct Scenario {
 
 /// The scenarios that every run has, the quick ones first.
 fn proven() -> impl Iterator<Item = &'static Scenario> {
-    [boot::SCENARIOS, console::SCENARIOS].into_iter().flatten()
+    let files = [boot::SCENARIOS, console::SCENARIOS, transfers::SCENARIOS];
+    files.into_iter().flatten()
 }
 
 /// Scenarios that talk to agentd. They describe what it has to do and join the others one by one as it does; until then they run when
@@ -51,7 +52,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         figures::SCENARIOS,
         leaks::SCENARIOS,
         kills::SCENARIOS,
-        transfers::SCENARIOS,
     ];
     files.into_iter().flatten()
 }

@@ -12,6 +12,9 @@ pub const BOOT_SECONDS: u64 = 60;
 /// How long one command or one call may take.
 pub const STEP_SECONDS: u64 = 30;
 
+/// Records of the log that are shown with a failure.
+const LAST_RECORDS: u64 = 60;
+
 /// The deadline of one step.
 pub fn step() -> Deadline {
     Deadline::after_seconds(STEP_SECONDS)
@@ -76,6 +79,22 @@ impl Guest {
     /// The token's file.
     pub fn token_file(&self) -> &Path {
         &self.machine.record().token_file
+    }
+
+    /// Runs what a scenario is about; if it fails, the error comes with the end of the log.
+    pub fn witness<T>(&mut self, scenario: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        scenario(self).map_err(|error| {
+            // Over the console: the network may be what failed.
+            let log = self
+                .serial
+                .send(b"\x03\r")
+                .and_then(|()| self.serial.expect_prompt(step()))
+                .and_then(|_| self.shell(&format!("log -n {LAST_RECORDS}")));
+            match log {
+                Ok(log) => error.context(format!("the end of the log:\n{log}")),
+                Err(silence) => error.context(format!("and the log can't be read: {silence:#}")),
+            }
+        })
     }
 
     /// Whether the shell still answers: what every fault must leave alone.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use xtask::deadline::Deadline;
-use xtask::machine::{Agent, Options};
+use xtask::machine::Agent;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -43,11 +43,14 @@ const STALL_SECONDS: u64 = 60;
 const POINTS: [&str; 2] = ["available_written", "used_read"];
 
 fn to_host() -> Result<()> {
-    let guest = Guest::boot_with("transfer-to-host", Options::default())?;
+    Guest::boot("transfer-to-host")?.witness(|guest| send_to_host(guest))
+}
+
+fn send_to_host(guest: &Guest) -> Result<()> {
     let mut agent = guest.agent()?;
     let piece = pattern(0);
     agent.ask("fs.write", json!({ "path": "/piece", "data": piece }))?;
-    let mut kills = Kills::new(&guest)?;
+    let mut kills = Kills::new(guest)?;
     let mut stalls = Stalls::default();
     let mut hash = Sha256::new();
     let mut expected = Sha256::new();
@@ -80,42 +83,63 @@ fn to_host() -> Result<()> {
 }
 
 fn to_guest() -> Result<()> {
-    let guest = Guest::boot_with("transfer-to-guest", Options::default())?;
+    Guest::boot("transfer-to-guest")?.witness(|guest| send_to_guest(guest))
+}
+
+/// What a request on the stream to the guest was about.
+enum Step {
+    /// The piece was written.
+    Written(usize),
+    /// It was read back, so that every byte is compared.
+    ReadBack(usize),
+}
+
+fn send_to_guest(guest: &Guest) -> Result<()> {
     let mut agent = guest.agent()?;
-    let mut kills = Kills::new(&guest)?;
+    let mut kills = Kills::new(guest)?;
     let mut stalls = Stalls::default();
-    let mut sent: BTreeMap<u64, usize> = BTreeMap::new();
-    let mut next = 0;
-    for acknowledged in 0..TOTAL / PIECE {
-        while next < TOTAL / PIECE && next < acknowledged + AHEAD {
-            let path = format!("/slot{}", next % AHEAD);
-            let id = agent.start("fs.write", json!({ "path": path, "data": pattern(next) }))?;
-            sent.insert(id, next);
-            next += 1;
-        }
+    let mut pending = BTreeMap::new();
+    for piece in 0..AHEAD {
+        pending.insert(write(&mut agent, piece)?, Step::Written(piece));
+    }
+    let mut done = 0;
+    while done < TOTAL / PIECE {
         let reply = stalls.time(|| agent.read(Deadline::after_seconds(STALL_SECONDS)))?;
-        let piece = sent
+        let step = pending
             .remove(&number(&reply, "/id")?)
             .context("nobody asked for that")?;
-        expect_equal(
-            &format!("bytes written of piece {piece}"),
-            number(&reply, "/result/written")?,
-            PIECE as u64,
-        )?;
-        kills.at((acknowledged + 1) * PIECE)?;
-    }
-    for last in TOTAL / PIECE - AHEAD..TOTAL / PIECE {
-        let read = agent.ask("fs.read", json!({ "path": format!("/slot{}", last % AHEAD), "length": PIECE, "encoding": "utf8" }))?;
-        let data = read["data"].as_str().context("no data")?;
-        // Writes to one slot may pass each other; what is there must be one whole piece that belongs there.
-        let is_whole = (0..TOTAL / PIECE)
-            .filter(|piece| piece % AHEAD == last % AHEAD)
-            .any(|piece| data == pattern(piece));
-        if !is_whole {
-            bail!("slot {} holds a mixture", last % AHEAD);
+        match step {
+            Step::Written(piece) => {
+                let written = number(&reply, "/result/written")
+                    .with_context(|| format!("piece {piece} is not written: {reply}"))?;
+                expect_equal("bytes written", written, PIECE as u64)?;
+                let params = json!({ "path": slot(piece), "length": PIECE, "encoding": "utf8" });
+                pending.insert(agent.start("fs.read", params)?, Step::ReadBack(piece));
+            }
+            Step::ReadBack(piece) => {
+                if reply.pointer("/result/data").and_then(Value::as_str) != Some(&pattern(piece)) {
+                    bail!("piece {piece} is not what was sent");
+                }
+                done += 1;
+                kills.at(done * PIECE)?;
+                let next = piece + AHEAD;
+                if next < TOTAL / PIECE {
+                    pending.insert(write(&mut agent, next)?, Step::Written(next));
+                }
+            }
         }
     }
     kills.report(&stalls)
+}
+
+fn write(agent: &mut Agent, piece: usize) -> Result<u64> {
+    let params = json!({ "path": slot(piece), "data": pattern(piece) });
+    agent.start("fs.write", params)
+}
+
+/// Where a piece is put: the memory holds a few at a time.
+fn slot(piece: usize) -> String {
+    format!("/slot{}", piece % AHEAD)
 }
 
 /// The text of a piece, different for each number.
@@ -178,7 +202,7 @@ impl Kills {
             "ipc.call",
             json!({ "service": "netd", "method": "stats", "args": {} }),
         ) {
-            println!("netd: {stats}");
+            println!("netd: {}", stats["result"]);
         }
         expect_equal("kills", self.done, KILLS)?;
         expect_equal("restarts", restarts, KILLS as u64)
