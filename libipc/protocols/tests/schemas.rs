@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "a test has no reader but this file")]
 
 use libipc::Replay;
-use libipc::schema::{Description, handle_object, parse_description};
+use libipc::schema::{Description, MAX_DESCRIPTION_BYTES, handle_object, parse_description};
 use std::collections::HashSet;
 use std::fs;
 
@@ -63,6 +63,13 @@ fn a_description_survives_its_journey() {
             protocol.name
         );
         assert_eq!(parse_description(&bytes[..bytes.len() - 1]), None);
+        // Whoever asks for it gives up beyond that; far below, because protocols grow.
+        assert!(
+            bytes.len() <= MAX_DESCRIPTION_BYTES / 8,
+            "{}: {} bytes",
+            protocol.name,
+            bytes.len()
+        );
     }
 }
 

@@ -7,7 +7,9 @@ use crate::message::{Malformed, Page, TooLarge, Words, decode, encode};
 use crate::object::Connection;
 use crate::random;
 use crate::reply::{STATUS_ERROR, STATUS_OK, STATUS_REFUSED};
-use crate::schema::{DESCRIBE, Description, HELLO, Replay, parse_description};
+use crate::schema::{
+    DESCRIBE, Description, HELLO, MAX_DESCRIPTION_BYTES, Replay, parse_description,
+};
 use crate::sys::{self, Registers};
 use crate::time::{Deadline, Terms};
 use crate::transfer::Arrived;
@@ -17,9 +19,6 @@ use abi::{CallOutcome, MessageInfo, Operation, Outcome};
 use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-/// Bytes of a description, at most: what a server that goes on and on can make its client keep.
-const MAX_DESCRIPTION_BYTES: usize = 1 << 20;
 
 /// First byte of an answer: the method's result follows.
 pub const ANSWER_OK: u8 = STATUS_OK;

@@ -56,6 +56,7 @@ pub mod sys;
 pub mod thread;
 pub mod time;
 mod transfer;
+pub mod untyped;
 #[cfg(test)]
 mod wire_tests;
 

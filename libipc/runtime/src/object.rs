@@ -30,6 +30,14 @@ macro_rules! objects {
                 const NAME: &'static str = concat!("Handle<", stringify!($name), ">");
             }
         )*
+
+        /// The kind of object that schemas call so.
+        pub fn kind_named(name: &str) -> Option<abi::ObjectType> {
+            match name {
+                $(stringify!($name) => Some(abi::ObjectType::$kind),)*
+                _ => None,
+            }
+        }
     };
 }
 

@@ -7,8 +7,10 @@ use postcard_schema::schema::{DataModelType, DataModelVariant, NamedType};
 use serde::{Deserialize, Serialize};
 
 pub use hash::protocol_hash;
+pub use read::{MAX_TYPE_DEPTH, MAX_TYPES, parse_description, take_type};
 
 mod hash;
+mod read;
 
 /// The number of the method that every protocol has: `hello(hash: u64)`.
 pub const HELLO: u8 = 0;
@@ -16,6 +18,9 @@ pub const HELLO: u8 = 0;
 pub const DESCRIBE: u8 = 255;
 /// Bytes of a description in one answer, at most.
 pub const DESCRIPTION_PAGE_BYTES: usize = 3584;
+
+/// Bytes of a description, at most: what a server that goes on and on can make its client keep.
+pub const MAX_DESCRIPTION_BYTES: usize = 1 << 18;
 
 /// Whether a client may make a call again when it was interrupted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
@@ -165,14 +170,6 @@ pub(crate) fn page(protocol: &Protocol, offset: u32) -> Vec<u8> {
     };
     let rest = all.get(offset as usize..).unwrap_or_default();
     rest[..rest.len().min(DESCRIPTION_PAGE_BYTES)].to_vec()
-}
-
-/// Reads a description from its pages put together.
-pub fn parse_description(bytes: &[u8]) -> Option<Description> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((description, [])) => Some(description),
-        _ => None,
-    }
 }
 
 /// The name of an object type, if the schema's type of this name is a handle: `Handle<MemoryObject>` gives `MemoryObject`.

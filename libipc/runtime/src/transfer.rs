@@ -102,6 +102,16 @@ pub(crate) fn take(place: u8, kind: ObjectType) -> Option<abi::Handle> {
     Some(transfer.handle())
 }
 
+/// Takes all handles out of the message that is being decoded, with the kernel's numbers of their types.
+pub(crate) fn take_all() -> impl Iterator<Item = (abi::Handle, u8)> {
+    let incoming = &sys::block().incoming;
+    let count = usize::from(incoming.count.get());
+    incoming.list.iter().take(count).map(|slot| {
+        let transfer = slot.take();
+        (transfer.handle(), transfer.kind)
+    })
+}
+
 /// Closes a handle. A handle that is gone already is as good as closed.
 pub(crate) fn close(handle: abi::Handle) {
     if !handle.is_none() {
