@@ -266,15 +266,7 @@ fn into_string(name: &str, value: Value) -> Result<String, RpcError> {
 
 /// An error about the parameter `name`.
 pub fn wrong(name: &str, expected: &str, got: Option<&Value>) -> RpcError {
-    let got = match got {
-        None => "nothing",
-        Some(Value::Null) => "null",
-        Some(Value::Bool(_)) => "boolean",
-        Some(Value::Number(_)) => "number",
-        Some(Value::String(_)) => "string",
-        Some(Value::Array(_)) => "array",
-        Some(Value::Object(_)) => "object",
-    };
+    let got = got.map_or("nothing", kind);
     RpcError::new(
         Code::InvalidParams,
         format!("{name}: expected {expected}, got {got}"),
@@ -282,6 +274,18 @@ pub fn wrong(name: &str, expected: &str, got: Option<&Value>) -> RpcError {
     .with("path", format!("/{name}"))
     .with("expected", expected)
     .with("got", got)
+}
+
+/// The name of a value's type.
+pub const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 fn below(mut error: RpcError, name: &str) -> RpcError {
