@@ -18,6 +18,7 @@ use pci::config::{Command, ConfigSpace, change_command};
 use pci::msix::{self, Message};
 use pci::reset::{self, Stuck};
 use pci::{Address, Function, enumerate};
+use protocols::client::Client;
 use protocols::pci as protocol;
 use protocols::pci::{Error, HostConfig, Pci};
 
@@ -184,6 +185,14 @@ fn pause(milliseconds: u32) {
     }
 }
 
+/// Whether init calls. A message address can be any place in memory, and a device can write to all of it: so who routes and enables must own the machine.
+fn check(caller: Caller) -> Result<(), Error> {
+    match Client::of(caller.badge) {
+        Some(Client::INIT) => Ok(()),
+        _ => Err(Error::NotPermitted),
+    }
+}
+
 impl Pci for Bus {
     fn functions(&mut self, _caller: Caller, from: u32) -> Result<Vec<protocol::Function>, Error> {
         let mut bytes = 0;
@@ -200,10 +209,11 @@ impl Pci for Bus {
 
     fn enable(
         &mut self,
-        _caller: Caller,
+        caller: Caller,
         address: protocol::Address,
         table: Handle<MemoryObject>,
     ) -> Result<(), Error> {
+        check(caller)?;
         let function = self.find(address)?;
         change_command(
             &mut self.space,
@@ -232,12 +242,13 @@ impl Pci for Bus {
 
     fn route(
         &mut self,
-        _caller: Caller,
+        caller: Caller,
         address: protocol::Address,
         vector: u16,
         message_address: u64,
         message_data: u32,
     ) -> Result<(), Error> {
+        check(caller)?;
         let function = self.find(address)?;
         let message = Message {
             address: message_address,
@@ -251,7 +262,8 @@ impl Pci for Bus {
         routed.map_err(|_| Error::BadVector)
     }
 
-    fn reset(&mut self, _caller: Caller, address: protocol::Address) -> Result<(), Error> {
+    fn reset(&mut self, caller: Caller, address: protocol::Address) -> Result<(), Error> {
+        check(caller)?;
         let function = self.find(address)?;
         match reset::reset(&mut self.space, function.address, pause) {
             Ok(method) => {

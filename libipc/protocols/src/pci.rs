@@ -1,6 +1,6 @@
 //! The PCI bus: what is there, and what a driver needs of it.
 //!
-//! Served by `drivers/pci`, the only holder of configuration space, interrupt routing and MSI-X tables. Called by init.
+//! Served by `drivers/pci`, the only holder of configuration space, interrupt routing and MSI-X tables. Anybody who has a Connection may look; `enable`, `route` and `reset` are init's.
 
 use libipc::prelude::*;
 
@@ -124,7 +124,7 @@ pub enum Error {
     NotFound,
     /// No such vector.
     BadVector,
-    /// The caller's Connection does not allow this.
+    /// The caller is not init.
     NotPermitted,
     /// The function did not obey in time.
     Stuck,
