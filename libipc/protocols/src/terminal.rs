@@ -1,6 +1,7 @@
 //! A terminal as the foreground program sees it, beyond the bytes of [`stream`](crate::stream): lines, keys, modes, size, and who is in front.
 //!
-//! Served by ttyd.
+//! Served by ttyd. Only who has an end that `open` gave reads and sets modes; a Connection that init minted, as services have, serves to open ends and to pass signals on, if its holder acts
+//! for users (the grant `sessions`).
 
 use libipc::prelude::*;
 
@@ -83,7 +84,7 @@ pub enum Error {
     TooLong,
     /// No person is at this terminal.
     NotInteractive,
-    /// The caller may not do this (only a session leader).
+    /// The caller may not do this: it has no end of the terminal, or does not lead the session.
     NotPermitted,
 }
 

@@ -14,6 +14,7 @@ use core::convert::Infallible;
 use libipc::capsule::{Part, Slots};
 use libipc::prelude::*;
 use libipc::{Badge, Boot, Instant, Minter, Protection, StartError, Wake};
+use protocols::client::{Client, Grants};
 use protocols::stream::{self, MAX_CHUNK_BYTES};
 use protocols::terminal::{self as protocol, Mode, Opened, State};
 use ttyd::terminal::{Answer, Saved, Signal, Terminal, Wanted};
@@ -215,12 +216,18 @@ impl Ttyd {
         self.ends.get(index).map(|end| (index, end))
     }
 
-    fn group(&self, badge: Badge) -> u32 {
-        self.end(badge).map_or(0, |(_, end)| end.group)
+    /// The group of a program at the terminal. Services have a Connection too, but no part in who reads.
+    fn group(&self, badge: Badge) -> Option<u32> {
+        self.end(badge).map(|(_, end)| end.group)
     }
 
     fn leads(&self, badge: Badge) -> bool {
-        !badge.is_own() || self.end(badge).is_some_and(|(_, end)| end.leads)
+        self.end(badge).is_some_and(|(_, end)| end.leads)
+    }
+
+    /// Whether a service acts for users: it opens the terminal for them, and passes its signals on.
+    fn hosts(badge: Badge) -> bool {
+        Client::of(badge).is_some_and(|client| client.grants.has(Grants::SESSIONS))
     }
 
     fn mint(
@@ -301,7 +308,9 @@ impl stream::Stream for Ttyd {
         reply: Reply<stream::Chunk, stream::Error>,
     ) {
         let max = (max as usize).clamp(1, MAX_CHUNK_BYTES);
-        let group = self.group(caller.badge);
+        let Some(group) = self.group(caller.badge) else {
+            return reply.err(stream::Error::WrongDirection);
+        };
         self.terminal.read(
             group,
             Wanted::Bytes { max },
@@ -336,7 +345,9 @@ impl protocol::Terminal for Ttyd {
         history: bool,
         reply: Reply<protocol::Line, protocol::Error>,
     ) {
-        let group = self.group(caller.badge);
+        let Some(group) = self.group(caller.badge) else {
+            return reply.err(protocol::Error::NotPermitted);
+        };
         self.terminal.read(
             group,
             Wanted::Line {
@@ -356,7 +367,9 @@ impl protocol::Terminal for Ttyd {
         timeout_ms: u32,
         reply: Reply<protocol::Key, protocol::Error>,
     ) {
-        let group = self.group(caller.badge);
+        let Some(group) = self.group(caller.badge) else {
+            return reply.err(protocol::Error::NotPermitted);
+        };
         let now = Instant::now().as_ns();
         let until =
             (timeout_ms != u32::MAX).then(|| now.saturating_add(u64::from(timeout_ms) * 1_000_000));
@@ -392,7 +405,9 @@ impl protocol::Terminal for Ttyd {
         })
     }
 
-    fn set_mode(&mut self, _caller: Caller, mode: Mode) -> Result<(), protocol::Error> {
+    fn set_mode(&mut self, caller: Caller, mode: Mode) -> Result<(), protocol::Error> {
+        self.end(caller.badge)
+            .ok_or(protocol::Error::NotPermitted)?;
         self.terminal.set_mode(match mode {
             Mode::Cooked => ttyd::terminal::Mode::Cooked,
             Mode::Raw => ttyd::terminal::Mode::Raw,
@@ -410,18 +425,18 @@ impl protocol::Terminal for Ttyd {
     }
 
     fn next_signal(&mut self, caller: Caller, after: u64, reply: SignalReply) {
-        if caller.badge.is_own() {
+        if !Self::hosts(caller.badge) {
             return reply.err(protocol::Error::NotPermitted);
         }
         self.signals.push((after, reply));
     }
 
     fn open(&mut self, caller: Caller, group: u32) -> Result<Opened, protocol::Error> {
-        if !self.leads(caller.badge) {
+        // What procd opens leads the session: the terminal knows the leader as group 0.
+        let leads = Self::hosts(caller.badge);
+        if !leads && !self.leads(caller.badge) {
             return Err(protocol::Error::NotPermitted);
         }
-        // What procd opens leads the session: the terminal knows the leader as group 0.
-        let leads = !caller.badge.is_own();
         let group = if leads { 0 } else { group };
         Ok(Opened {
             output: self.mint(Kind::Stream, leads, group)?,
