@@ -1,7 +1,7 @@
 //! Every interface of every server, found through its own description.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, array, expect_equal, text};
+use crate::support::{Call, Guest, array, expect_equal, number, text};
 use crate::values::Values;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -26,6 +26,10 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "interfaces: a forged handle is refused",
         run: forged_handle,
     },
+    Scenario {
+        name: "interfaces: a handle of an answer is this connection's until it is closed",
+        run: handles,
+    },
 ];
 
 /// Sets of arguments for each method.
@@ -37,25 +41,35 @@ fn every_method() -> Result<()> {
     let mut guest = Guest::boot("interfaces")?;
     let mut agent = guest.agent()?;
     let before = generations(&mut agent)?;
-    let mut calls = 0;
+    let mut tally = Tally::default();
     for service in services(&mut agent)? {
-        let name = text(&service, "/name")?;
-        let schema = agent.ask("ipc.schema", json!({ "service": name }))?;
+        let (name, protocol) = (text(&service, "/name")?, text(&service, "/protocol")?);
+        let interface = json!({ "service": name, "protocol": protocol });
+        let schema = agent.ask("ipc.schema", interface)?;
+        expect_equal(
+            "the hash in the list",
+            &service["schema_hash"],
+            &schema["hash"],
+        )?;
         for method in array(&schema, "/methods")? {
             if method["idempotent"] != true {
                 continue;
             }
             for seed in 0..ROUNDS {
                 let args = Values::new(&schema, seed).fitting(&method["params"]);
-                let call = json!({ "service": name, "method": method["name"], "args": args, "_meta": { "timeout_ms": WAIT_MS } });
+                let call = json!({ "service": name, "protocol": protocol, "method": method["name"], "args": args, "schema_hash": schema["hash"], "timeout_ms": WAIT_MS });
                 let answer =
                     agent.request("ipc.call", call.clone(), Deadline::after_seconds(10))?;
-                check_answer(answer).with_context(|| call.to_string())?;
-                calls += 1;
+                tally
+                    .add(method, answer)
+                    .with_context(|| call.to_string())?;
             }
         }
     }
-    println!("{calls} calls");
+    println!("{tally:?}");
+    if tally.results < ROUNDS || tally.errors < ROUNDS {
+        bail!("hardly anything was answered: {tally:?}");
+    }
     expect_equal(
         "generations of the servers",
         generations(&mut agent)?,
@@ -64,14 +78,32 @@ fn every_method() -> Result<()> {
     guest.expect_alive()
 }
 
-/// A result, the method's own error, or a refusal that the description allows for: waiting too long, handles that nobody
-/// gave us, or a service that this token may not steer that way.
-fn check_answer(answer: Result<Value, RpcError>) -> Result<()> {
-    match answer {
-        Ok(result) if result.get("result").is_some() || result.get("error").is_some() => Ok(()),
-        Ok(other) => bail!("neither a result nor an error: {other}"),
-        Err(error) if [-31007, -31002].contains(&error.code) => Ok(()),
-        Err(error) => bail!(error),
+/// What came of calls.
+#[derive(Debug, Default)]
+struct Tally {
+    results: u64,
+    /// The methods' own.
+    errors: u64,
+    /// Methods that may wait, and did.
+    waited: u64,
+    /// Handles that nobody gave us.
+    refused: u64,
+}
+
+impl Tally {
+    /// Counts an answer, if it is one that the description allows for.
+    fn add(&mut self, method: &Value, answer: Result<Value, RpcError>) -> Result<()> {
+        let takes_handles = !array(method, "/handles_in")?.is_empty();
+        let kind = match answer {
+            Ok(result) if result.get("result").is_some() => &mut self.results,
+            Ok(result) if result.get("error").is_some() => &mut self.errors,
+            Ok(other) => bail!("neither a result nor an error: {other}"),
+            Err(error) if error.code == -31007 && method["deferred"] == true => &mut self.waited,
+            Err(error) if error.code == -31002 && takes_handles => &mut self.refused,
+            Err(error) => bail!(error),
+        };
+        *kind += 1;
+        Ok(())
     }
 }
 
@@ -79,10 +111,11 @@ fn wrong_shapes() -> Result<()> {
     let guest = Guest::boot("wrong-shapes")?;
     let mut agent = guest.agent()?;
     for service in services(&mut agent)? {
-        let name = text(&service, "/name")?;
-        let schema = agent.ask("ipc.schema", json!({ "service": name }))?;
+        let (name, protocol) = (text(&service, "/name")?, text(&service, "/protocol")?);
+        let interface = json!({ "service": name, "protocol": protocol });
+        let schema = agent.ask("ipc.schema", interface)?;
         for method in array(&schema, "/methods")? {
-            let call = json!({ "service": name, "method": method["name"], "args": { "no such member": [1] } });
+            let call = json!({ "service": name, "protocol": protocol, "method": method["name"], "args": { "no such member": [1] } });
             agent.must_refuse(-31015, "ipc.call", call)?;
         }
     }
@@ -107,6 +140,38 @@ fn forged_handle() -> Result<()> {
     let handle = json!({ "$handle": "h12345", "type": "MemoryObject" });
     let call = json!({ "service": "logd", "method": "add_source", "args": { "service": "x", "pid": 1, "ring": handle } });
     agent.must_refuse(-31002, "ipc.call", call).map(drop)
+}
+
+/// One call's answer brings the ends of a pipe, and the next call gives them to a program.
+fn handles() -> Result<()> {
+    let guest = Guest::boot("handles")?;
+    let mut agent = guest.agent()?;
+    let call = |method: &str, args: Value| json!({ "service": "procd", "protocol": "process", "method": method, "args": args });
+    let pipe = agent.ask(
+        "ipc.call",
+        call("pipe", json!({ "capacity": 64, "capture": false })),
+    )?;
+    let [reader, writer] = array(&pipe, "/result")? else {
+        bail!("not two ends: {pipe}")
+    };
+    expect_equal("type", text(reader, "/type")?, "Connection")?;
+    let request = json!({
+        "program": "/system/bin/echo.peb", "arguments": ["through", "handles"], "environment": [], "cwd": "/",
+        "limits": { "memory_kib": null, "cpu_ms": null, "wall_ms": null, "handles": null, "threads": null, "children": null },
+        "group": null, "source": null, "modules": null,
+    });
+    let streams = json!({ "input": reader, "output": writer, "error": writer, "terminal": null });
+    let spawn = call("spawn", json!({ "request": request, "streams": streams }));
+    let mut stranger = guest.agent()?;
+    stranger.must_refuse(-31002, "ipc.call", spawn.clone())?;
+    let pid = number(&agent.ask("ipc.call", spawn)?, "/result")?;
+    let end = agent.ask("ipc.call", call("wait", json!({ "pid": pid })))?;
+    expect_equal("end", end, json!({ "result": { "Code": 0 } }))?;
+    agent.ask("ipc.close", json!({ "handle": reader }))?;
+    agent.ask("ipc.close", json!({ "handle": writer["$handle"] }))?;
+    agent
+        .must_refuse(-31002, "ipc.close", json!({ "handle": reader }))
+        .map(drop)
 }
 
 fn services(agent: &mut Agent) -> Result<Vec<Value>> {

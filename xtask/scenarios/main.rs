@@ -34,7 +34,12 @@ struct Scenario {
 
 /// The scenarios that every run has, the quick ones first.
 fn proven() -> impl Iterator<Item = &'static Scenario> {
-    let files = [boot::SCENARIOS, console::SCENARIOS, transfers::SCENARIOS];
+    let files = [
+        boot::SCENARIOS,
+        console::SCENARIOS,
+        interfaces::SCENARIOS,
+        transfers::SCENARIOS,
+    ];
     files.into_iter().flatten()
 }
 
@@ -46,7 +51,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         shell::SCENARIOS,
         agent::SCENARIOS,
         errors::SCENARIOS,
-        interfaces::SCENARIOS,
         public_client::SCENARIOS,
         faults::SCENARIOS,
         figures::SCENARIOS,

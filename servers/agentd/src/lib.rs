@@ -2,7 +2,8 @@
 //!
 //! Bytes become texts ([`frame`], [`http`]), texts become values ([`json`]) and requests ([`rpc`]). [`server`] keeps the connections; [`methods`] has what can be called: each
 //! method says there what it takes and gives ([`shape`]), takes its parameters through [`params`], and reaches the system through [`system`]. What a token may do is in [`token`];
-//! [`dynamic`] translates between JSON and postcard by a schema, so that any interface of any server can be called.
+//! [`catalogue`] knows what the servers say of their interfaces, [`dynamic`] translates between JSON and postcard by that, and [`handles`] has names for the handles that come with
+//! answers, so that any method of any server can be called.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -10,8 +11,10 @@ extern crate alloc;
 // Its own modules are named as everybody names them.
 extern crate self as agentd;
 
+pub mod catalogue;
 pub mod dynamic;
 pub mod frame;
+pub mod handles;
 pub mod http;
 pub mod json;
 pub mod link;

@@ -69,6 +69,8 @@ fn bad_cursor(cursor: &str) -> RpcError {
 pub struct Context {
     /// Who.
     pub subject: Option<Token>,
+    /// On which connection.
+    pub session: u64,
     /// Terms.
     pub meta: Meta,
 }
@@ -147,7 +149,7 @@ fn unknown(name: &str, subject: Option<&Token>) -> RpcError {
 }
 
 /// An error of the supervisor's.
-fn of_services(error: services::Error) -> RpcError {
+pub(crate) fn of_services(error: services::Error) -> RpcError {
     use services::Error;
     match error {
         Error::UnknownService => {

@@ -123,6 +123,7 @@ impl Server {
             }
             if link.is_gone() {
                 self.links.remove(&number);
+                self.system.handles.borrow_mut().forget(number);
             }
         }
     }
@@ -298,10 +299,10 @@ impl Server {
     }
 
     fn run(&mut self, text: u64, request: Request) -> Answer {
-        let Some(link) = self
+        let Some((session, link)) = self
             .texts
             .get(&text)
-            .and_then(|text| self.links.get_mut(&text.link))
+            .and_then(|text| Some((text.link, self.links.get_mut(&text.link)?)))
         else {
             return Answer::Now(Err(RpcError::new(Code::Cancelled, "the connection ended")));
         };
@@ -311,6 +312,7 @@ impl Server {
         }
         let context = Context {
             subject: link.subject.clone(),
+            session,
             meta: request.meta,
         };
         methods::call(&mut self.system, &context, &request.method, request.params)

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::cell::RefCell;
 use core::fmt::Debug;
 
 use agentd::rpc::{Code, RpcError};
@@ -11,6 +12,9 @@ use agentd::token::{SCOPES, Token};
 use libipc::{Boot, CallError, CallId, Calls, Completed, Deadline, Failure, Pending, StartError};
 use protocols::{directory, log, platform, process, services};
 use serde_json::Value;
+
+use crate::catalogue::Catalogue;
+use crate::handles::Tables;
 
 /// How long a short call may take.
 const SHORT_MS: u64 = 2_000;
@@ -44,6 +48,10 @@ pub struct System {
     pub log: log::Client,
     /// The board.
     pub platform: platform::Client,
+    /// What the servers say of their interfaces.
+    pub catalogue: RefCell<Catalogue>,
+    /// Handles that sessions hold.
+    pub handles: RefCell<Tables>,
     /// Which incarnation of the daemon this is.
     pub generation: u64,
     /// When it started.
@@ -72,6 +80,8 @@ impl System {
             directory: directory::Client::adopt(boot.service("directory")?),
             log: log::Client::adopt(boot.service("log")?),
             platform,
+            catalogue: RefCell::default(),
+            handles: RefCell::default(),
             generation: boot.incarnation(),
             started_ns: libipc::Instant::now().as_ns(),
             root,
