@@ -21,6 +21,10 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "figures: echo takes at most 2 million instructions, boot 200 million",
         run: budgets,
     },
+    Scenario {
+        name: "figures: echo has at most 300 KiB of its own, the machine 32 MiB in use",
+        run: memory,
+    },
 ];
 
 /// One run, shared by the scenarios.
@@ -53,6 +57,19 @@ fn budgets() -> Result<()> {
                 "{name}: {} instructions, at most {budget} are allowed",
                 figure.instructions
             );
+        }
+    }
+    Ok(())
+}
+
+fn memory() -> Result<()> {
+    let figures = measured()?;
+    for (name, budget) in [("echo", 300 * 1024), ("in_use", 32 * 1024 * 1024)] {
+        let bytes = figures
+            .memory(name)
+            .with_context(|| format!("the memory of {name} is not measured"))?;
+        if bytes > budget {
+            bail!("{name}: {bytes} bytes, at most {budget} are allowed");
         }
     }
     Ok(())

@@ -37,6 +37,7 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
     let files = [
         boot::SCENARIOS,
         console::SCENARIOS,
+        figures::SCENARIOS,
         interfaces::SCENARIOS,
         transfers::SCENARIOS,
     ];
@@ -53,7 +54,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         errors::SCENARIOS,
         public_client::SCENARIOS,
         faults::SCENARIOS,
-        figures::SCENARIOS,
         leaks::SCENARIOS,
         kills::SCENARIOS,
     ];

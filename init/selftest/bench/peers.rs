@@ -10,12 +10,14 @@ use libipc::object::{Endpoint, MemoryObject, Process, Quota};
 use libipc::{Boot, Connection, Handle, Rights, StartError};
 use loader::{Image, Spawn};
 
-use crate::{calls, interrupt, postcard, threads};
+use crate::{calls, interrupt, nic, postcard, threads};
 
 /// The priority of this program and its peers.
 pub const PRIORITY: u8 = 30;
 /// The name of this program in the boot image.
 const PROGRAM: &str = "bench";
+/// The first argument of a peer; the second one is its role.
+pub const PEER: &str = "peer";
 /// The names of a peer's grants.
 const SERVICE: &str = "service";
 const MEMORY: &str = "memory";
@@ -29,7 +31,7 @@ pub struct Peers {
 /// What a peer does, how urgent it is, what it gets.
 #[derive(Clone, Copy)]
 pub struct Role<'a> {
-    /// Its first argument.
+    /// What it is to do.
     pub name: &'a str,
     /// Its priority.
     pub priority: u8,
@@ -103,7 +105,7 @@ impl Peers {
         let mut spawn = Spawn {
             bootstrap: Bootstrap {
                 name: PROGRAM.into(),
-                arguments: [role.name.to_string()].into(),
+                arguments: [PEER.to_string(), role.name.to_string()].into(),
                 ..Bootstrap::default()
             },
             priority: role.priority,
@@ -147,6 +149,7 @@ pub fn play(role: &str, mut boot: Boot) -> Result<Infallible, StartError> {
         calls::ECHO => calls::echo(&boot.handle(SERVICE)?),
         calls::SPINNER => calls::spin(),
         postcard::SERVER => postcard::serve(boot.endpoint(SERVICE)?),
+        nic::ROLE => nic::drive(boot),
         threads::YIELDER => threads::give_turns_away(),
         interrupt::WATCH => interrupt::watch(&boot.memory(MEMORY)?),
         _ => Err(StartError::Other(format!("no peer is called {role}"))),

@@ -2,12 +2,12 @@
 //!
 //! The program `bench` runs inside the guest under `-icount`, where the time-stamp counter counts instructions, so that a
 //! figure is the same in every run. The kernel's command line `bench` makes init start it; on the serial console it prints
-//! `bench NAME INSTRUCTIONS SWITCHES` for each operation and `bench: done` at the end. It runs on one CPU, and once more on
+//! `bench NAME INSTRUCTIONS SWITCHES` for each operation, `memory NAME BYTES` for what is in use, and `bench: done` at the end. It runs on one CPU, and once more on
 //! two for what crosses CPUs.
 
 use crate::arguments::{Argument, Arguments, unexpected};
 use crate::deadline::Deadline;
-use crate::figures::{Figure, Figures};
+use crate::figures::Figures;
 use crate::guest_image::BootFiles;
 use crate::machine::options::Clock;
 use crate::machine::{Machine, Nic, Options};
@@ -97,12 +97,12 @@ pub fn measure(files: &BootFiles) -> Result<Figures> {
     for cpus in [1, 2] {
         let run =
             measure_on(files, cpus).with_context(|| format!("the benchmarks on {cpus} CPUs"))?;
-        run.into_iter().try_for_each(|figure| figures.add(figure))?;
+        figures.join(run)?;
     }
     Ok(figures)
 }
 
-fn measure_on(files: &BootFiles, cpus: u32) -> Result<Vec<Figure>> {
+fn measure_on(files: &BootFiles, cpus: u32) -> Result<Figures> {
     let options = Options {
         cpus,
         clock: Clock::Instructions,
@@ -112,11 +112,11 @@ fn measure_on(files: &BootFiles, cpus: u32) -> Result<Vec<Figure>> {
         ..Options::default()
     };
     let (_machine, mut serial) = Machine::boot(&options, files)?;
-    serial.expect("bench: done", Deadline::after_seconds(RUN_SECONDS))?;
-    let transcript = serial.transcript();
-    transcript
-        .lines()
-        .filter_map(|line| line.strip_prefix("bench "))
-        .map(Figure::parse)
-        .collect()
+    let deadline = Deadline::after_seconds(RUN_SECONDS);
+    let (end, _) = serial.expect_any(&["bench: done", "bench: failed: "], deadline)?;
+    if end != 0 {
+        serial.expect("\n", deadline)?;
+        bail!("{}", serial.transcript());
+    }
+    Figures::from_transcript(&serial.transcript())
 }

@@ -33,6 +33,8 @@ const MAX_RANGES: usize = 64;
 
 /// What the first half of the boot finds and the second needs.
 struct Found {
+    /// The time-stamp counter when the kernel was entered.
+    entered_at: u64,
     memory: MemoryMap,
     free: MemoryMap,
     acpi: Acpi,
@@ -51,6 +53,7 @@ static FOUND: Once<Found> = Once::new();
 
 /// The first line of Rust, on the boot stack and the boot page tables.
 extern "C" fn start(start_info: u64) -> ! {
+    let entered_at = clock::ticks();
     debug_uart::init();
     say!("PebbleOS {}", env!("CARGO_PKG_VERSION"));
     if let Err(missing) = features::check() {
@@ -62,7 +65,7 @@ extern "C" fn start(start_info: u64) -> ! {
         Ok(loaded) => loaded,
         Err(error) => panic::refuse(format_args!("the loader's start information is unusable: {error:?}")),
     };
-    let found = match find(&firmware, loaded) {
+    let found = match find(&firmware, loaded, entered_at) {
         Ok(found) => FOUND.call_once(|| found),
         Err(NoBootMemory) => {
             panic::refuse(format_args!("there is too little memory; {} MiB are needed", needed_mebibytes(0)))
@@ -86,7 +89,7 @@ extern "C" fn start(start_info: u64) -> ! {
 }
 
 /// Finds what there is, and builds the kernel's address space.
-fn find(firmware: &direct::FirmwareMemory, loaded: Loaded) -> Result<Found, NoBootMemory> {
+fn find(firmware: &direct::FirmwareMemory, loaded: Loaded, entered_at: u64) -> Result<Found, NoBootMemory> {
     let Some(image) = loaded.image else {
         panic::refuse(format_args!("there is no boot image: give one to QEMU with -initrd"));
     };
@@ -126,6 +129,7 @@ fn find(firmware: &direct::FirmwareMemory, loaded: Loaded) -> Result<Found, NoBo
         machine::set_kernel_root(root);
     }
     Ok(Found {
+        entered_at,
         memory: loaded.memory,
         free,
         acpi,
@@ -169,7 +173,7 @@ extern "C" fn continue_boot() -> ! {
         // SAFETY: `find` mapped the registers of each.
         unsafe { io::add(base, first_gsi) };
     }
-    let counter_at_boot = clock::ticks();
+    let counter_at_boot = found.entered_at;
     let frequencies = measure_clock(found.acpi.pm_timer);
     for cpu in 0..MAX_CPUS {
         CpuLocal::of(cpu).kernel.machine().set_clock(counter_at_boot, frequencies);
