@@ -1,10 +1,10 @@
 //! Every interface of every server, found through its own description.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, array, expect_equal, number, text};
-use crate::values::Values;
+use crate::support::{Call, Guest, array, expect_equal, number, step, text};
+use crate::values::{self, Values};
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use xtask::deadline::Deadline;
 use xtask::machine::{Agent, RpcError};
@@ -29,6 +29,22 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "interfaces: a handle of an answer is this connection's until it is closed",
         run: handles,
+    },
+    Scenario {
+        name: "interfaces: a call that may be repeated outlives its server",
+        run: repeated,
+    },
+    Scenario {
+        name: "interfaces: a server that is restarting is waited for, to the deadline",
+        run: waited_for,
+    },
+    Scenario {
+        name: "interfaces: what does not exist is not found",
+        run: unknown,
+    },
+    Scenario {
+        name: "interfaces: every example of a method that only reads runs, and its result is as described",
+        run: examples,
     },
 ];
 
@@ -61,7 +77,7 @@ fn every_method() -> Result<()> {
                 let answer =
                     agent.request("ipc.call", call.clone(), Deadline::after_seconds(10))?;
                 tally
-                    .add(method, answer)
+                    .add(&schema, method, answer)
                     .with_context(|| call.to_string())?;
             }
         }
@@ -92,12 +108,25 @@ struct Tally {
 
 impl Tally {
     /// Counts an answer, if it is one that the description allows for.
-    fn add(&mut self, method: &Value, answer: Result<Value, RpcError>) -> Result<()> {
+    fn add(
+        &mut self,
+        schema: &Value,
+        method: &Value,
+        answer: Result<Value, RpcError>,
+    ) -> Result<()> {
         let takes_handles = !array(method, "/handles_in")?.is_empty();
         let kind = match answer {
-            Ok(result) if result.get("result").is_some() => &mut self.results,
-            Ok(result) if result.get("error").is_some() => &mut self.errors,
-            Ok(other) => bail!("neither a result nor an error: {other}"),
+            Ok(answer) => match (answer.get("result"), answer.get("error")) {
+                (Some(result), None) => {
+                    values::check(schema, &method["result"], result).context("the result")?;
+                    &mut self.results
+                }
+                (None, Some(error)) => {
+                    values::check(schema, &method["error"], error).context("the error")?;
+                    &mut self.errors
+                }
+                _ => bail!("neither a result nor an error: {answer}"),
+            },
             Err(error) if error.code == -31007 && method["deferred"] == true => &mut self.waited,
             Err(error) if error.code == -31002 && takes_handles => &mut self.refused,
             Err(error) => bail!(error),
@@ -172,6 +201,133 @@ fn handles() -> Result<()> {
     agent
         .must_refuse(-31002, "ipc.close", json!({ "handle": reader }))
         .map(drop)
+}
+
+fn repeated() -> Result<()> {
+    let guest = Guest::boot("repeated")?;
+    let mut agent = guest.agent()?;
+    let call = |method: &str, args: Value| json!({ "service": "ramfs", "protocol": "directory", "method": method, "args": args });
+    // `stat` is idempotent; `make_directory` is journaled: done before the server died, it is not done again, and its answer is still there.
+    let make = json!({ "path": "/made", "parents": false });
+    for (method, args) in [("stat", json!({ "path": "/" })), ("make_directory", make)] {
+        for point in ["before", "after"] {
+            let when = json!({ "method": method, "n": 1, "point": point });
+            agent.ask("fault.kill", json!({ "service": "ramfs", "when": when }))?;
+            let before = generations(&mut agent)?["ramfs"];
+            let answer = agent.ask("ipc.call", call(method, args.clone()))?;
+            let made_before = method == "make_directory" && point == "after";
+            match (made_before, answer.get("result")) {
+                (false, Some(_)) => {}
+                // The directory of the first round is there.
+                (true, None) => expect_equal("error", &answer["error"], "AlreadyExists")?,
+                _ => bail!("{method}, killed {point}: {answer}"),
+            }
+            expect_equal(
+                "restarts of ramfs",
+                generations(&mut agent)?["ramfs"],
+                before + 1,
+            )?;
+        }
+    }
+    agent.ask(
+        "ipc.call",
+        call("remove", json!({ "path": "/made", "recursive": false })),
+    )?;
+    let when = json!({ "method": "make_directory", "n": 1, "point": "after" });
+    agent.ask("fault.kill", json!({ "service": "ramfs", "when": when }))?;
+    let again = call(
+        "make_directory",
+        json!({ "path": "/made", "parents": false }),
+    );
+    let answer = agent.ask("ipc.call", again)?;
+    match answer.get("result") {
+        Some(_) => Ok(()),
+        None => bail!("it was done twice: {answer}"),
+    }
+}
+
+fn waited_for() -> Result<()> {
+    let guest = Guest::boot("waited-for")?;
+    let mut agent = guest.agent()?;
+    let stats = json!({ "service": "logd", "method": "stats" });
+    for _ in 0..3 {
+        agent.ask("fault.kill", json!({ "service": "logd" }))?;
+        agent.ask("ipc.call", stats.clone())?;
+    }
+    agent.ask("service.stop", json!({ "name": "logd" }))?;
+    let mut briefly = stats.clone();
+    briefly["timeout_ms"] = json!(200);
+    agent.must_refuse(-31007, "ipc.call", briefly)?;
+    agent.ask("service.start", json!({ "name": "logd" }))?;
+    agent.ask("ipc.call", stats).map(drop)
+}
+
+fn unknown() -> Result<()> {
+    let guest = Guest::boot("unknown")?;
+    let mut agent = guest.agent()?;
+    for (method, params, what) in [
+        (
+            "ipc.call",
+            json!({ "service": "nobody", "method": "stats" }),
+            "service",
+        ),
+        (
+            "ipc.call",
+            json!({ "service": "logd", "method": "nothing" }),
+            "method",
+        ),
+        (
+            "ipc.call",
+            json!({ "service": "logd", "method": "stats", "protocol": "nic" }),
+            "protocol",
+        ),
+        (
+            "ipc.call",
+            json!({ "service": "agentd", "method": "stats" }),
+            "protocol",
+        ),
+        ("ipc.schema", json!({ "service": "nobody" }), "service"),
+        (
+            "ipc.schema",
+            json!({ "service": "logd", "protocol": "nic" }),
+            "protocol",
+        ),
+        ("ipc.schema", json!({ "protocol": "nothing" }), "protocol"),
+    ] {
+        let data = agent.must_refuse(-31003, method, params)?;
+        expect_equal("what", &data["what"], what)?;
+    }
+    let by_protocol = agent.ask("ipc.schema", json!({ "protocol": "nic" }))?;
+    expect_equal("service", text(&by_protocol, "/service")?, "virtio-net")
+}
+
+fn examples() -> Result<()> {
+    let guest = Guest::boot("examples")?;
+    let mut agent = guest.agent()?;
+    let document = agent.ask("rpc.discover", json!({}))?;
+    for method in array(&document, "/methods")? {
+        let name = text(method, "/name")?;
+        if method["x-mutating"] == true || name == "auth.login" {
+            continue;
+        }
+        let example = array(method, "/examples/0/params")?;
+        let params: Map<String, Value> = example
+            .iter()
+            .map(|param| Ok((text(param, "/name")?.to_string(), param["value"].clone())))
+            .collect::<Result<_>>()?;
+        let declared: Vec<i64> = array(method, "/errors")?
+            .iter()
+            .filter_map(|error| error["code"].as_i64())
+            .collect();
+        match agent.request(name, params.clone().into(), step())? {
+            Ok(result) => values::check(&document, &method["result"]["schema"], &result)
+                .with_context(|| format!("the result of {name}"))?,
+            // What an example speaks of need not exist; but it must be a request as they should be.
+            Err(error) if error.code != -32602 && declared.contains(&error.code) => {}
+            Err(error) => bail!("{name} {params:?}: {error}"),
+        }
+    }
+    Ok(())
 }
 
 fn services(agent: &mut Agent) -> Result<Vec<Value>> {

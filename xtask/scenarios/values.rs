@@ -1,6 +1,7 @@
-//! Values that fit a JSON Schema: what a test sends to an interface that it knows only from its description.
+//! Values that fit a JSON Schema: what a test sends to an interface that it knows only from its description, and whether what comes back fits.
 
-use serde_json::{Map, Value, json};
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Number, Value, json};
 
 /// How deep a generated value may nest before every choice is the shortest.
 const MAX_DEPTH: u32 = 6;
@@ -169,6 +170,128 @@ impl<'a> Values<'a> {
     }
 }
 
+/// Whether `value` is what `schema` allows, as far as the words go that descriptions use; if not, where and why. References are looked up in
+/// `document`.
+pub fn check(document: &Value, schema: &Value, value: &Value) -> Result<()> {
+    check_type(schema, value)?;
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#'));
+        check(
+            document,
+            target.with_context(|| format!("no {reference}"))?,
+            value,
+        )?;
+    }
+    if let Some(constant) = schema.get("const").filter(|constant| *constant != value) {
+        bail!("{value} is not {constant}");
+    }
+    if let Some(words) = schema["enum"]
+        .as_array()
+        .filter(|words| !words.contains(value))
+    {
+        bail!("{value} is none of {words:?}");
+    }
+    for choice in ["anyOf", "oneOf"] {
+        let Some(options) = schema[choice].as_array() else {
+            continue;
+        };
+        if !options
+            .iter()
+            .any(|option| check(document, option, value).is_ok())
+        {
+            bail!("{value} is none of the choices {}", schema[choice]);
+        }
+    }
+    match value {
+        Value::Number(number) => check_bounds(schema, number),
+        Value::Array(items) => check_items(document, schema, items),
+        Value::Object(members) => check_members(document, schema, members),
+        _ => Ok(()),
+    }
+}
+
+fn check_type(schema: &Value, value: &Value) -> Result<()> {
+    let Some(wanted) = schema["type"].as_str() else {
+        return Ok(());
+    };
+    let fits = match wanted {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => bail!("a schema speaks of {other:?}"),
+    };
+    if fits {
+        Ok(())
+    } else {
+        bail!("{value} is no {wanted}")
+    }
+}
+
+fn check_bounds(schema: &Value, number: &Number) -> Result<()> {
+    let wide = |number: &Number| number.as_i128();
+    let bound = |name: &str| schema[name].as_number().and_then(wide);
+    let Some(number) = wide(number) else {
+        return Ok(());
+    };
+    let is_low = bound("minimum").is_some_and(|least| number < least);
+    let is_high = bound("maximum").is_some_and(|most| number > most);
+    if is_low || is_high {
+        bail!("{number} is out of bounds of {schema}");
+    }
+    Ok(())
+}
+
+fn check_items(document: &Value, schema: &Value, items: &[Value]) -> Result<()> {
+    let length = items.len() as u64;
+    let is_short = schema["minItems"]
+        .as_u64()
+        .is_some_and(|least| length < least);
+    let is_long = schema["maxItems"]
+        .as_u64()
+        .is_some_and(|most| length > most);
+    if is_short || is_long {
+        bail!("{length} items do not fit {schema}");
+    }
+    let first = schema["prefixItems"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    for (index, item) in items.iter().enumerate() {
+        if let Some(schema) = first.get(index).or_else(|| schema.get("items")) {
+            check(document, schema, item).with_context(|| format!("item {index}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_members(document: &Value, schema: &Value, members: &Map<String, Value>) -> Result<()> {
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if !name.as_str().is_some_and(|name| members.contains_key(name)) {
+            bail!("{name} is missing");
+        }
+    }
+    for (name, value) in members {
+        match (
+            schema["properties"].get(name),
+            &schema["additionalProperties"],
+        ) {
+            (Some(schema), _) => {
+                check(document, schema, value).with_context(|| format!("member {name:?}"))?;
+            }
+            (None, Value::Bool(false)) => bail!("{name:?} is unknown"),
+            (None, Value::Object(_)) => {
+                check(document, &schema["additionalProperties"], value)
+                    .with_context(|| format!("member {name:?}"))?;
+            }
+            (None, _) => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +318,35 @@ mod tests {
                     && value["pair"][1].is_null()
             );
             assert!(value["maybe"].is_null() || value["maybe"].is_string());
+            check(&schema, &schema, &value).expect("what is made fits");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found() {
+        let document = json!({ "small": { "type": "integer", "minimum": 0, "maximum": 9 } });
+        let small = json!({ "$ref": "#/small" });
+        let exact = json!({ "type": "object", "properties": { "a": small }, "required": ["a"], "additionalProperties": false });
+        let pair = json!({ "type": "array", "prefixItems": [small, { "enum": ["x"] }], "items": false, "minItems": 2, "maxItems": 2 });
+        let maybe = json!({ "anyOf": [{ "type": "null" }, exact] });
+        let open = json!({ "type": "object", "additionalProperties": small });
+        for (schema, good, bad) in [
+            (&small, json!(9), json!(10)),
+            (&small, json!(0), json!(-1)),
+            (&small, json!(1), json!("1")),
+            (&exact, json!({ "a": 1 }), json!({})),
+            (&exact, json!({ "a": 1 }), json!({ "a": 1, "b": 1 })),
+            (&exact, json!({ "a": 1 }), json!({ "a": true })),
+            (&pair, json!([1, "x"]), json!([1, "y"])),
+            (&pair, json!([1, "x"]), json!([1])),
+            (&maybe, json!(null), json!({ "a": 10 })),
+            (&open, json!({ "any": 1 }), json!({ "any": 10 })),
+        ] {
+            check(&document, schema, &good).expect("it fits");
+            assert!(
+                check(&document, schema, &bad).is_err(),
+                "{bad} fits {schema}"
+            );
         }
     }
 
