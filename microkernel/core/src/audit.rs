@@ -5,18 +5,14 @@ use core::sync::atomic::Ordering;
 use abi::records::ThreadState;
 
 use crate::handle::{Held, Reference, meta};
-use crate::kernel::Kernel;
-use crate::machine::{Access, Machine};
+use crate::machine::Access;
 use crate::mem::fill::Filled;
-use crate::object::call::{CallState, Caller};
-use crate::object::capsule::Capsule;
-use crate::object::endpoint::{Endpoint, PRIORITIES, pending};
-use crate::object::header::{Any, Kind, counts_as_owner};
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::{Quota, Resource};
-use crate::object::thread::Thread;
+use crate::object::{
+    Any, CallState, Caller, Capsule, Endpoint, Kind, Name, PRIORITIES, Process, Quota, Resource, Thread,
+    counts_as_owner, pending,
+};
 use crate::syscall::fault_handle;
+use crate::{Kernel, Machine};
 
 /// What a walk through the books comes across. The same caller or capsule may come more than once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -133,7 +129,7 @@ impl<M: Machine> Kernel<M> {
                 if !thread.is(ThreadState::Ready) || thread.priority.get() != priority {
                     return Err("a thread is in a run queue where it should not be");
                 }
-                if thread.header.home.load(Ordering::Relaxed) as usize != self.cpu() {
+                if thread.header.home() != self.cpu() {
                     return Err("a thread is in the run queue of another CPU");
                 }
                 count += 1;

@@ -2,27 +2,19 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use abi::boot;
-use abi::image::{EntryKind, ImageEntry, ImageHeader, SEGMENT_EXECUTABLE, SEGMENT_WRITABLE};
-use abi::layout::{PAGE_SIZE, PRIORITIES};
-use abi::records::DeathCause;
-use abi::syscall::{MemoryKind, protection};
-use abi::{Handle, Outcome, Rights};
+use abi::{
+    Handle, Outcome, Rights, boot, image::SEGMENT_EXECUTABLE, image::SEGMENT_WRITABLE, layout::PAGE_SIZE,
+    layout::PRIORITIES, records::DeathCause, syscall::MemoryKind, syscall::protection,
+};
 
 use crate::handle::Held;
-use crate::image::ImageReader;
-use crate::kernel::{Kernel, Shared};
-use crate::machine::{BootFacts, CacheKind, Machine, Resume};
+use crate::kernel::Shared;
+use crate::machine::{BootFacts, CacheKind, InitSegment, MAX_INIT_SEGMENTS, Resume};
 use crate::mem::frame::{Frame, FrameRange};
 use crate::mem::unmap::{MappingRequest, UserRange};
-use crate::object::capsule::Capsule;
-use crate::object::hardware::Hardware;
-use crate::object::header::Kind;
-use crate::object::memory::Memory;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::{Quota, Resource};
+use crate::object::{Capsule, Hardware, Kind, Memory, Name, Process, Quota, Resource};
 use crate::syscall::ThreadStart;
+use crate::{Kernel, Machine};
 
 /// Pages and slots of init's capsule.
 const CAPSULE_PAGES: u64 = 64;
@@ -45,9 +37,9 @@ pub enum BootError {
         /// Frames that are needed.
         needed_frames: u64,
     },
-    /// There is no boot image, or it is not one.
+    /// The boot image has no segments of init.
     NoImage,
-    /// The boot image is damaged.
+    /// The segments of init are nonsense.
     CorruptImage,
 }
 
@@ -58,7 +50,10 @@ pub(crate) struct InitRecord {
     capsule: AtomicU64,
     hardware: AtomicU64,
     boot_info: AtomicU64,
-    image: [AtomicU64; 3],
+    image: [AtomicU64; 2],
+    entry: AtomicU64,
+    /// Of each segment: address, bytes in memory, bytes of contents, first frame, flags.
+    segments: [[AtomicU64; 5]; MAX_INIT_SEGMENTS],
     firmware: [AtomicU64; 2],
     incarnation: AtomicU64,
     last_death: AtomicU64,
@@ -72,7 +67,9 @@ impl InitRecord {
             capsule: AtomicU64::new(0),
             hardware: AtomicU64::new(0),
             boot_info: AtomicU64::new(0),
-            image: [const { AtomicU64::new(0) }; 3],
+            image: [const { AtomicU64::new(0) }; 2],
+            entry: AtomicU64::new(0),
+            segments: [const { [const { AtomicU64::new(0) }; 5] }; MAX_INIT_SEGMENTS],
             firmware: [const { AtomicU64::new(0) }; 2],
             incarnation: AtomicU64::new(0),
             last_death: AtomicU64::new(0),
@@ -94,31 +91,20 @@ impl InitRecord {
     /// What the kernel itself holds for init.
     #[cfg(feature = "audit")]
     pub(crate) fn held(&self) -> [Held; 3] {
-        let name = |cell| Self::name::<crate::object::header::Any>(cell);
         [
-            Held::new(name(&self.quota), Kind::Quota, Rights::all()),
-            Held::new(name(&self.hardware), Kind::Hardware, Rights::all()),
-            Held::new(name(&self.capsule), Kind::Capsule, Rights::all()),
+            Held::new(Self::name::<Quota>(&self.quota), Rights::all()),
+            Held::new(Self::name::<Hardware>(&self.hardware), Rights::all()),
+            Held::new(Self::name::<Capsule>(&self.capsule), Rights::all()),
         ]
-    }
-
-    fn image_range(&self) -> FrameRange {
-        FrameRange {
-            first: Frame::new(self.image[0].load(Ordering::Relaxed)),
-            count: self.image[1].load(Ordering::Relaxed),
-        }
-    }
-
-    fn firmware_range(&self) -> FrameRange {
-        FrameRange {
-            first: Frame::new(self.firmware[0].load(Ordering::Relaxed)),
-            count: self.firmware[1].load(Ordering::Relaxed),
-        }
     }
 
     fn name<T>(cell: &AtomicU64) -> Name<T> {
         Name::from_bits(cell.load(Ordering::Relaxed))
     }
+}
+
+fn range([first, count]: &[AtomicU64; 2]) -> FrameRange {
+    FrameRange { first: Frame::new(first.load(Ordering::Relaxed)), count: count.load(Ordering::Relaxed) }
 }
 
 /// What a failure while making init means at boot.
@@ -159,9 +145,9 @@ impl<M: Machine> Kernel<M> {
         let quota = self.make_root_quota(frames)?;
         let (hardware, _) = self.allocate::<Hardware>(quota)?;
         let capsule = self.make_capsule(quota, CAPSULE_PAGES, CAPSULE_SLOTS)?;
-        self.acquire(Held::new(quota, Kind::Quota, Rights::all()));
-        self.acquire(Held::new(hardware, Kind::Hardware, Rights::all()));
-        self.acquire(Held::new(capsule, Kind::Capsule, Rights::all()));
+        self.acquire(Held::new(quota, Rights::all()));
+        self.acquire(Held::new(hardware, Rights::all()));
+        self.acquire(Held::new(capsule, Rights::all()));
         record.quota.store(quota.bits(), Ordering::Relaxed);
         record.hardware.store(hardware.bits(), Ordering::Relaxed);
         record.capsule.store(capsule.bits(), Ordering::Relaxed);
@@ -187,7 +173,9 @@ impl<M: Machine> Kernel<M> {
     /// Makes init from the boot image and starts it.
     fn start_init(&self) -> Result<(), BootError> {
         let record = &self.shared().init;
-        let image = ImageReader::open(self, record.image_range(), record.image[2].load(Ordering::Relaxed))?;
+        if record.segments[0][1].load(Ordering::Relaxed) == 0 {
+            return Err(BootError::NoImage);
+        }
         let quota: Name<Quota> = InitRecord::name(&record.quota);
         let process_name = self.make_process(quota, Name::NONE, u32::from(PRIORITIES) - 1).map_err(refused)?;
         record.process.store(process_name.bits(), Ordering::Relaxed);
@@ -196,37 +184,31 @@ impl<M: Machine> Kernel<M> {
         // `BootInfo::incarnation` is the second word.
         self.machine().words(boot_info)[1].set(incarnation);
 
-        for index in 0..image.entry_count() {
-            let entry = image.entry(index)?;
-            if entry.kind == EntryKind::InitSegment as u32 {
-                self.load_segment(process_name, &image, &entry)?;
-            }
+        let words = record.segments.iter().map(|words| words.each_ref().map(|word| word.load(Ordering::Relaxed)));
+        for [address, memory_bytes, bytes, first, flags] in words.take_while(|words| words[1] != 0) {
+            let (first, flags) = (Frame::new(first), flags as u32);
+            self.load_segment(process_name, InitSegment { address, memory_bytes, bytes, first, flags })?;
         }
-        self.furnish_init(process_name, boot_info, image.header()).map_err(refused)
+        self.furnish_init(process_name, boot_info).map_err(refused)
     }
 
     /// Maps a segment of init: straight from the image if it is only read or run, else as a copy.
-    fn load_segment(
-        &self,
-        process: Name<Process>,
-        image: &ImageReader<'_, M>,
-        entry: &ImageEntry,
-    ) -> Result<(), BootError> {
+    fn load_segment(&self, process: Name<Process>, segment: InitSegment) -> Result<(), BootError> {
         let page = PAGE_SIZE as u64;
-        let length = entry.memory_length.div_ceil(page).saturating_mul(page);
-        let is_writable = entry.flags & SEGMENT_WRITABLE != 0;
-        let is_executable = entry.flags & SEGMENT_EXECUTABLE != 0;
-        if length < entry.length || (is_writable && is_executable) {
+        let length = segment.memory_bytes.div_ceil(page).saturating_mul(page);
+        let is_writable = segment.flags & SEGMENT_WRITABLE != 0;
+        let is_executable = segment.flags & SEGMENT_EXECUTABLE != 0;
+        if length < segment.bytes || (is_writable && is_executable) {
             return Err(BootError::CorruptImage);
         }
-        let range = UserRange::new(entry.address, length).map_err(|_| BootError::CorruptImage)?;
-        let source = image.frames(entry)?;
+        let range = UserRange::new(segment.address, length).map_err(|_| BootError::CorruptImage)?;
+        let source = FrameRange { first: segment.first, count: segment.bytes.div_ceil(page) };
         let bits = protection::READ
             | if is_writable { protection::WRITE } else { 0 }
             | if is_executable { protection::EXECUTE } else { 0 };
         let quota = self.at(process).header.quota.get();
         let memory = if is_writable || source.count < range.pages() {
-            self.copy_segment(quota, range.pages(), source, entry.length)
+            self.copy_segment(quota, range.pages(), source, segment.bytes)
         } else {
             self.make_fixed(quota, source, MemoryKind::Boot, CacheKind::WriteBack)
         }
@@ -263,12 +245,12 @@ impl<M: Machine> Kernel<M> {
         self.pin(memory);
         let result =
             self.map(process, &MappingRequest { range, memory, first_page: 0, protection: bits, allowed: bits });
-        self.unpin(Kind::Memory, memory.cast());
+        self.unpin(memory);
         result
     }
 
     /// Gives init its stack, its boot information, its handles and its first thread.
-    fn furnish_init(&self, process_name: Name<Process>, boot_info: Frame, header: &ImageHeader) -> Result<(), Outcome> {
+    fn furnish_init(&self, process_name: Name<Process>, boot_info: Frame) -> Result<(), Outcome> {
         let record = &self.shared().init;
         let quota: Name<Quota> = InitRecord::name(&record.quota);
         let page = PAGE_SIZE as u64;
@@ -286,7 +268,7 @@ impl<M: Machine> Kernel<M> {
         let thread = self.make_thread(
             process_name,
             &ThreadStart {
-                entry: header.init_entry,
+                entry: record.entry.load(Ordering::Relaxed),
                 // As after a call: eight bytes below a multiple of sixteen.
                 stack: boot::INIT_STACK_TOP - 8,
                 arguments: [boot::INIT_BOOT_INFO, 0],
@@ -301,16 +283,16 @@ impl<M: Machine> Kernel<M> {
         let capsule: Name<Capsule> = InitRecord::name(&record.capsule);
         let hardware: Name<Hardware> = InitRecord::name(&record.hardware);
         let readable = Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
-        let image = self.make_fixed(quota, record.image_range(), MemoryKind::Boot, CacheKind::WriteBack)?;
-        self.grant_fixed(process, boot::SELF_PROCESS, Held::new(process_name, Kind::Process, all))?;
-        self.grant_fixed(process, boot::SELF_THREAD, Held::new(thread, Kind::Thread, all))?;
-        self.grant_fixed(process, boot::ROOT_QUOTA, Held::new(quota, Kind::Quota, all))?;
-        self.grant_fixed(process, boot::HARDWARE, Held::new(hardware, Kind::Hardware, all))?;
-        self.grant_fixed(process, boot::BOOT_IMAGE, Held::new(image, Kind::Memory, readable | Rights::EXECUTE))?;
-        self.grant_fixed(process, boot::CAPSULE, Held::new(capsule, Kind::Capsule, all))?;
-        if record.firmware_range().count != 0 {
-            let firmware = self.make_fixed(quota, record.firmware_range(), MemoryKind::Boot, CacheKind::WriteBack)?;
-            self.grant_fixed(process, boot::FIRMWARE, Held::new(firmware, Kind::Memory, readable))?;
+        let image = self.make_fixed(quota, range(&record.image), MemoryKind::Boot, CacheKind::WriteBack)?;
+        self.grant_fixed(process, boot::SELF_PROCESS, Held::new(process_name, all))?;
+        self.grant_fixed(process, boot::SELF_THREAD, Held::new(thread, all))?;
+        self.grant_fixed(process, boot::ROOT_QUOTA, Held::new(quota, all))?;
+        self.grant_fixed(process, boot::HARDWARE, Held::new(hardware, all))?;
+        self.grant_fixed(process, boot::BOOT_IMAGE, Held::new(image, readable | Rights::EXECUTE))?;
+        self.grant_fixed(process, boot::CAPSULE, Held::new(capsule, all))?;
+        if range(&record.firmware).count != 0 {
+            let firmware = self.make_fixed(quota, range(&record.firmware), MemoryKind::Boot, CacheKind::WriteBack)?;
+            self.grant_fixed(process, boot::FIRMWARE, Held::new(firmware, readable))?;
         }
         self.make_ready(thread);
         Ok(())
@@ -351,12 +333,16 @@ fn remember_facts(shared: &Shared, facts: &BootFacts<'_>) {
     shared.cpu_count.store(facts.cpu_count as u64, Ordering::Relaxed);
     shared.time_page.store(facts.time_page.number(), Ordering::Relaxed);
     let record = &shared.init;
-    let values = [facts.image.first.number(), facts.image.count, facts.image_bytes];
-    for (place, value) in record.image.iter().zip(values) {
-        place.store(value, Ordering::Relaxed);
+    for (place, range) in [(&record.image, facts.image), (&record.firmware, facts.firmware)] {
+        place[0].store(range.first.number(), Ordering::Relaxed);
+        place[1].store(range.count, Ordering::Relaxed);
     }
-    for (place, value) in record.firmware.iter().zip([facts.firmware.first.number(), facts.firmware.count]) {
-        place.store(value, Ordering::Relaxed);
+    for (places, segment) in record.segments.iter().zip(facts.init_segments) {
+        let InitSegment { address, memory_bytes, bytes, first, flags } = *segment;
+        for (place, value) in places.iter().zip([address, memory_bytes, bytes, first.number(), flags.into()]) {
+            place.store(value, Ordering::Relaxed);
+        }
     }
+    record.entry.store(facts.init_entry, Ordering::Relaxed);
     record.boot_info.store(facts.boot_info.number(), Ordering::Relaxed);
 }

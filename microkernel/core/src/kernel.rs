@@ -3,17 +3,15 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use abi::layout::{MAX_CPUS, NEVER};
+use abi::{layout::MAX_CPUS, layout::NEVER};
 
+use crate::Machine;
 use crate::ipc::OpenCall;
-use crate::machine::{Access, DEVICE_VECTORS, Exception, FastResume, Machine, Resume};
+use crate::machine::{Access, DEVICE_VECTORS, Exception, FastResume, Resume};
 use crate::mem::allocator::FrameAllocator;
 use crate::mem::frame::{Frame, FrameRange};
 use crate::mem::stock::FrameStock;
-use crate::object::header::Any;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::thread::Thread;
+use crate::object::{Any, Name, Process, Thread};
 use crate::sched::inbox::Inbox;
 use crate::sched::ready::ReadyQueues;
 use crate::sync::Lock;
@@ -53,7 +51,17 @@ pub(crate) struct CpuShared {
 }
 
 /// Figures of a CPU that `HardwareCpu` gives.
-pub(crate) const FIGURES: usize = 7;
+#[derive(Clone, Copy)]
+pub(crate) enum Figure {
+    Ready,
+    IdleTicks,
+    Switches,
+    SystemCalls,
+    Interrupts,
+    Posts,
+    LongestStay,
+}
+pub(crate) const FIGURES: usize = Figure::LongestStay as usize + 1;
 
 impl Shared {
     /// An empty one.
@@ -117,16 +125,6 @@ impl Default for Shared {
     }
 }
 
-/// Figures of this CPU.
-pub(crate) struct Statistics {
-    pub(crate) idle_ticks: Cell<u64>,
-    pub(crate) switches: Cell<u64>,
-    pub(crate) system_calls: Cell<u64>,
-    pub(crate) interrupts: Cell<u64>,
-    pub(crate) posts: Cell<u64>,
-    pub(crate) longest_stay: Cell<u64>,
-}
-
 /// The kernel of one CPU. Interrupts are off while any of its methods runs; none of them is called from inside another.
 ///
 /// The *current* thread is the one that the last [`Resume::User`] named. Before it calls an entry, the machine has saved the
@@ -160,7 +158,7 @@ pub struct Kernel<M: Machine + 'static> {
     generation: Cell<u64>,
     pub(crate) ready: ReadyQueues,
     pub(crate) stock: FrameStock,
-    pub(crate) statistics: Statistics,
+    statistics: [Cell<u64>; FIGURES],
 }
 
 /// Whether short calls between threads of one CPU take the fast path. Off only in tests, where every way must end the same.
@@ -195,14 +193,7 @@ impl<M: Machine> Kernel<M> {
             generation: Cell::new(0),
             ready: ReadyQueues::new(),
             stock: FrameStock::new(),
-            statistics: Statistics {
-                idle_ticks: Cell::new(0),
-                switches: Cell::new(0),
-                system_calls: Cell::new(0),
-                interrupts: Cell::new(0),
-                posts: Cell::new(0),
-                longest_stay: Cell::new(0),
-            },
+            statistics: [const { Cell::new(0) }; FIGURES],
         }
     }
 
@@ -266,8 +257,7 @@ impl<M: Machine> Kernel<M> {
     pub fn interrupt(&self, vector: u8) -> Resume<'_> {
         self.begin();
         if DEVICE_VECTORS.contains(&vector) {
-            let count = &self.statistics.interrupts;
-            count.set(count.get() + 1);
+            self.count(Figure::Interrupts, 1);
             self.serve_interrupt(vector);
         }
         self.leave_counted()
@@ -303,27 +293,20 @@ impl<M: Machine> Kernel<M> {
     fn leave_counted(&self) -> Resume<'_> {
         let resume = self.leave();
         let stay = self.machine.ticks().wrapping_sub(self.entered_at.get());
-        let longest = &self.statistics.longest_stay;
+        let longest = &self.statistics[Figure::LongestStay as usize];
         longest.set(longest.get().max(stay));
-        self.publish_figures();
+        self.statistics[Figure::Ready as usize].set(self.ready.count());
+        for (place, value) in self.shared.cpu(self.cpu).figures.iter().zip(&self.statistics) {
+            place.store(value.get(), Ordering::Relaxed);
+        }
         resume
     }
 
-    fn publish_figures(&self) {
-        let figures = &self.shared.cpu(self.cpu).figures;
-        let statistics = &self.statistics;
-        let values = [
-            self.ready.count(),
-            statistics.idle_ticks.get(),
-            statistics.switches.get(),
-            statistics.system_calls.get(),
-            statistics.interrupts.get(),
-            statistics.posts.get(),
-            statistics.longest_stay.get(),
-        ];
-        for (place, value) in figures.iter().zip(values) {
-            place.store(value, Ordering::Relaxed);
-        }
+    /// Adds to a figure of this CPU.
+    #[inline]
+    pub(crate) fn count(&self, figure: Figure, amount: u64) {
+        let place = &self.statistics[figure as usize];
+        place.set(place.get().wrapping_add(amount));
     }
 
     /// A number that differs from that of the last object.

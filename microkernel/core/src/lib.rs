@@ -9,7 +9,6 @@
 pub mod audit;
 mod boot;
 mod handle;
-mod image;
 mod ipc;
 pub mod kernel;
 pub mod machine;
@@ -18,5 +17,7 @@ mod object;
 mod sched;
 mod sync;
 mod syscall;
+
+use machine::Machine;
 
 pub use kernel::{BootError, FastPath, Kernel, Shared};

@@ -291,6 +291,24 @@ pub enum Access {
     Execute,
 }
 
+/// A segment of init, whose contents the machine has checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InitSegment {
+    /// Where it goes.
+    pub address: u64,
+    /// Bytes there; those without contents are zero.
+    pub memory_bytes: u64,
+    /// Bytes of its contents.
+    pub bytes: u64,
+    /// The frame in which they begin; the others follow.
+    pub first: Frame,
+    /// `abi::image::SEGMENT_WRITABLE` or `SEGMENT_EXECUTABLE`.
+    pub flags: u32,
+}
+
+/// Segments of init, at most.
+pub const MAX_INIT_SEGMENTS: usize = 8;
+
 /// What the machine found at boot.
 pub struct BootFacts<'a> {
     /// RAM that the kernel may use: without its own image, the boot image, the firmware's ranges, and the frames below.
@@ -301,8 +319,10 @@ pub struct BootFacts<'a> {
     pub cpu_count: usize,
     /// Where the boot image lies.
     pub image: FrameRange,
-    /// Bytes of the boot image.
-    pub image_bytes: u64,
+    /// Where init begins.
+    pub init_entry: u64,
+    /// Its segments.
+    pub init_segments: &'a [InitSegment],
     /// The firmware's tables for the platform driver; empty if there are none.
     pub firmware: FrameRange,
     /// A frame with an `abi::boot::BootInfo`, complete but for `incarnation`, which `core` writes.

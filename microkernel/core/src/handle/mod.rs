@@ -7,8 +7,7 @@ use core::cell::Cell;
 use abi::Rights;
 use zerocopy::FromBytes;
 
-use crate::object::header::{Any, Kind};
-use crate::object::name::Name;
+use crate::object::{Any, Kind, Name, Object};
 
 pub use table::meta;
 
@@ -24,9 +23,9 @@ pub struct Held {
 }
 
 impl Held {
-    /// All that the kind allows, for its maker.
-    pub fn new<T>(name: Name<T>, kind: Kind, rights: Rights) -> Self {
-        Self { name: name.cast(), kind, rights }
+    /// An object with these rights.
+    pub fn new<T: Object>(name: Name<T>, rights: Rights) -> Self {
+        Self { name: name.cast(), kind: T::KIND, rights }
     }
 }
 

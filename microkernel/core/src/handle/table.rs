@@ -12,13 +12,9 @@ use abi::{Handle, Outcome, Rights};
 use zerocopy::FromBytes;
 
 use super::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::Frame;
-use crate::object::header::{Any, Kind};
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::Resource;
+use crate::object::{Any, Kind, Name, Object, Process, Resource};
+use crate::{Kernel, Machine};
 
 /// Slots in a frame.
 const SLOTS_PER_FRAME: usize = 128;
@@ -122,15 +118,26 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The object behind `handle`.
-    pub fn look_up(&self, process: &Process, handle: Handle, kind: Kind, rights: Rights) -> Result<Name<Any>, Outcome> {
+    pub fn look_up<T: Object>(&self, process: &Process, handle: Handle, rights: Rights) -> Result<Name<T>, Outcome> {
+        Ok(self.look_up_held(process, handle, Some(T::KIND), rights)?.name.cast())
+    }
+
+    /// What `handle` is, if it is of this kind, or any, and has these rights.
+    pub fn look_up_held(
+        &self,
+        process: &Process,
+        handle: Handle,
+        kind: Option<Kind>,
+        rights: Rights,
+    ) -> Result<Held, Outcome> {
         let held = self.look_up_any(process, handle)?;
-        if held.kind != kind {
-            return Err(Outcome::WrongType);
+        if kind.is_some_and(|kind| kind != held.kind) {
+            Err(Outcome::WrongType)
+        } else if !held.rights.contains(rights) {
+            Err(Outcome::NoRights)
+        } else {
+            Ok(held)
         }
-        if !held.rights.contains(rights) {
-            return Err(Outcome::NoRights);
-        }
-        Ok(held.name)
     }
 
     /// What `handle` is.

@@ -2,18 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::records::ThreadState;
-use abi::{CallOutcome, Handle, MessageInfo, Outcome, Rights};
+use abi::{CallOutcome, Handle, MessageInfo, Outcome, Rights, records::ThreadState};
 
 use crate::handle::meta;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::{Call, CallState, Caller};
-use crate::object::endpoint::{Endpoint, pending};
-use crate::object::header::{Any, Kind};
-use crate::object::name::Name;
-use crate::object::thread::Thread;
+use crate::object::{Any, Call, CallState, Caller, Endpoint, Kind, Name, Thread, pending};
 use crate::sched::inbox::reason;
+use crate::syscall::{Next, Stop};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// Ends a call that this CPU has custody of and that is in no queue. What it sent and nobody received is let go.
@@ -27,7 +22,7 @@ impl<M: Machine> Kernel<M> {
         }
         record.end.set(CallOutcome { outcome, detail }.to_bits());
         record.set_state(CallState::Ending);
-        let home = caller.header.home.load(Ordering::Acquire) as usize;
+        let home = caller.header.home();
         record.set_custody(home);
         if home == self.cpu() {
             self.finish_call(name);
@@ -108,7 +103,7 @@ impl<M: Machine> Kernel<M> {
         let slot = self.slot(process, index as usize);
         let endpoint = self.at(record.endpoint.get());
         slot.object.set(0);
-        if endpoint.header.is_dead.load(Ordering::Acquire) != 0 || !process.is_alive() {
+        if endpoint.header.is_dead() || !process.is_alive() {
             return;
         }
         slot.meta.set(slot.meta.get() | meta::UNTOLD);
@@ -211,7 +206,7 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         let report = self.at(call.report.get());
-        if report.header.is_dead.load(Ordering::Acquire) == 0 {
+        if !report.header.is_dead() {
             self.push_back(&report.completed, name.cast());
             report.raise(pending::COMPLETED);
             self.serve_receiver(call.report.get());
@@ -235,7 +230,7 @@ impl<M: Machine> Kernel<M> {
         thread.context.argument.set(0);
         let end = record.end.get();
         record.set_state(CallState::Idle);
-        self.unpin(Kind::Call, name.cast());
+        self.unpin(name);
         (info, end)
     }
 
@@ -252,7 +247,7 @@ impl<M: Machine> Kernel<M> {
         let record = &self.at(name).call;
         self.drop_handles(&record.transfers);
         record.set_state(CallState::Idle);
-        self.unpin(Kind::Call, name.cast());
+        self.unpin(name);
     }
 
     /// The last handle of a Call was closed.
@@ -268,35 +263,35 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// `call_finish(Call)`. Checks, in order: the Call; its end is there.
-    pub fn call_finish(&self, thread: &Thread) -> Result<(), Outcome> {
+    pub fn call_finish(&self, thread: &Thread) -> Result<Next, Stop> {
         let name = self.call_argument(thread)?;
         if self.at(name).call.state() != CallState::Ended {
-            return Err(Outcome::WouldBlock);
+            return Err(Outcome::WouldBlock.into());
         }
         let (info, end) = self.take_end(name, thread);
         let info = info.with_code(Outcome::Ok as u8).with_flags(abi::WakeKind::Completed as u8);
         thread.context.info.set(u64::from(info.0) | u64::from(end) << 32);
-        Ok(())
+        Ok(Next::Written)
     }
 
     /// `call_cancel(Call)`. Checks: the Call.
-    pub fn call_cancel(&self, thread: &Thread) -> Result<(), Outcome> {
+    pub fn call_cancel(&self, thread: &Thread) -> Result<Next, Stop> {
         let name = self.call_argument(thread)?;
         if !matches!(self.at(name).call.state(), CallState::Idle | CallState::Ended) {
             self.request_cancel(name.cast());
         }
-        Ok(())
+        Ok(Next::Done)
     }
 
     fn call_argument(&self, thread: &Thread) -> Result<Name<Call>, Outcome> {
         let process = self.at(thread.process.get());
         let handle = Handle((thread.context.info.get() >> 32) as u32);
-        Ok(self.look_up(process, handle, Kind::Call, Rights::empty())?.cast())
+        self.look_up(process, handle, Rights::empty())
     }
 
     /// A post about a thread or a Call.
     pub fn serve_caller(&self, name: Name<Caller>, reasons: u32) {
-        let is_home = || self.at(name).header.home.load(Ordering::Acquire) as usize == self.cpu();
+        let is_home = || self.at(name).header.home() == self.cpu();
         let any: Name<Any> = name.cast();
         if reasons & reason::OPERATE != 0 {
             self.operate(name.cast());
@@ -306,7 +301,7 @@ impl<M: Machine> Kernel<M> {
         }
         if reasons & (reason::ENDED | reason::HOME) != 0 {
             if !is_home() {
-                let home = self.at(name).header.home.load(Ordering::Acquire) as usize;
+                let home = self.at(name).header.home();
                 self.at(name).call.set_custody(home);
                 self.post(any, reasons & !(reason::OPERATE | reason::ARRIVE), home);
                 return;

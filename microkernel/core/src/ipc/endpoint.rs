@@ -2,57 +2,35 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::outcome::NotDelivered;
-use abi::records::ThreadState;
-use abi::{Handle, Outcome, Rights};
+use abi::{Handle, Outcome, Rights, outcome::NotDelivered, records::ThreadState};
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::Caller;
-use crate::object::connection::Connection;
-use crate::object::endpoint::Endpoint;
-use crate::object::header::Kind;
-use crate::object::list::ListKind;
-use crate::object::name::Name;
-use crate::object::process::{Process, ProcessEndpoints};
-use crate::object::thread::Thread;
+use crate::object::{Caller, Connection, Endpoint, Name, Process, Thread};
 use crate::sched::inbox::reason;
 use crate::sched::work::Progress;
+use crate::syscall::Stop;
+use crate::{Kernel, Machine};
 
 /// Things that are ended in one slice.
 const SLICE: usize = 32;
-
-/// What stands between a process and an endpoint that it wants to receive on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Binding {
-    /// Nothing: it is the receiver.
-    Bound,
-    /// The endpoint is at home on this CPU, which must hand it over first.
-    Elsewhere(usize),
-}
 
 impl<M: Machine> Kernel<M> {
     /// Makes the process of `thread` the receiver of an endpoint.
     ///
     /// Checks, in order: the handle (`RECEIVE`); the endpoint lives; no other process receives on it.
-    pub fn bind_endpoint(&self, thread: &Thread, handle: Handle) -> Result<(Name<Endpoint>, Binding), Outcome> {
+    pub fn bind_endpoint(&self, thread: &Thread, handle: Handle) -> Result<Name<Endpoint>, Stop> {
         let process_name = thread.process.get();
         let process = self.at(process_name);
-        let name: Name<Endpoint> = self.look_up(process, handle, Kind::Endpoint, Rights::RECEIVE)?.cast();
-        let endpoint = self.at(name);
-        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
-        if home != self.cpu() {
-            // Whether it is free is for its home to say.
-            return Ok((name, Binding::Elsewhere(home)));
-        }
-        if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
-            return Err(Outcome::InvalidState);
+        let name: Name<Endpoint> = self.look_up(process, handle, Rights::RECEIVE)?;
+        // Whether it is free is for its home to say.
+        let endpoint = self.at_home(name)?;
+        if endpoint.header.is_dead() {
+            return Err(Outcome::InvalidState.into());
         }
         if endpoint.process.get() == process_name {
-            return Ok((name, Binding::Bound));
+            return Ok(name);
         }
         if endpoint.process.get().is_some() {
-            return Err(Outcome::Busy);
+            return Err(Outcome::Busy.into());
         }
         endpoint.process.set(process_name);
         endpoint.incarnation.set(endpoint.incarnation.get() + 1);
@@ -61,7 +39,7 @@ impl<M: Machine> Kernel<M> {
             self.pin(name);
         }
         self.adopt_calls(endpoint);
-        Ok((name, Binding::Bound))
+        Ok(name)
     }
 
     /// Gives an endpoint that nobody receives on to another CPU, queued calls included.
@@ -69,7 +47,7 @@ impl<M: Machine> Kernel<M> {
     /// Checks, in order: the endpoint lives; nobody receives on it.
     pub fn hand_over_endpoint(&self, name: Name<Endpoint>, cpu: usize) -> Result<(), Outcome> {
         let endpoint = self.at(name);
-        if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
+        if endpoint.header.is_dead() {
             return Err(Outcome::InvalidState);
         }
         if endpoint.process.get().is_some() {
@@ -85,7 +63,7 @@ impl<M: Machine> Kernel<M> {
     /// A post about an endpoint.
     pub fn serve_endpoint(&self, name: Name<Endpoint>, reasons: u32) {
         let endpoint = self.at(name);
-        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
+        let home = endpoint.header.home();
         if home != self.cpu() {
             return self.post(name.cast(), reasons, home);
         }
@@ -146,7 +124,7 @@ impl<M: Machine> Kernel<M> {
         let endpoint = self.at(name);
         if endpoint.is_kept.get() != 0 && endpoint.outstanding.get() == 0 && endpoint.process.get().is_none() {
             endpoint.is_kept.set(0);
-            self.unpin(Kind::Endpoint, name.cast());
+            self.unpin(name);
         }
     }
 
@@ -162,9 +140,7 @@ impl<M: Machine> Kernel<M> {
             while endpoint.cancelled_first.get() != 0 {
                 let _ = self.pop_cancelled(endpoint);
             }
-            if ProcessEndpoints::link(endpoint).is_linked() {
-                self.unlink(&owner.endpoints, name);
-            }
+            self.unlink_if_linked(&owner.endpoints, name);
             endpoint.process.set(Name::NONE);
         }
         // What is queued ends in slices.
@@ -178,7 +154,7 @@ impl<M: Machine> Kernel<M> {
         let endpoint = self.at(name);
         for _ in 0..SLICE {
             if !self.end_something(endpoint) {
-                self.unpin(Kind::Endpoint, name.cast());
+                self.unpin(name);
                 return Progress::Done;
             }
         }

@@ -1,14 +1,11 @@
 //! Faults: a thread that can't go on makes a call to its supervisor, prepared by the kernel, and is frozen until the answer.
 
-use abi::layout::NEVER;
-use abi::records::{DeathCause, ThreadState};
-use abi::{FaultKind, FaultMessage, MessageInfo, Outcome};
+use abi::{FaultKind, FaultMessage, MessageInfo, Outcome, layout::NEVER, records::DeathCause, records::ThreadState};
 
-use crate::kernel::Kernel;
-use crate::machine::{Access, Exception, Machine};
+use crate::machine::{Access, Exception};
 use crate::mem::fill::Filled;
-use crate::object::name::Name;
-use crate::object::thread::Thread;
+use crate::object::{Name, Thread};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// The current thread touched a page that its page tables do not give it.

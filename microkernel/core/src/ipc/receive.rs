@@ -1,16 +1,9 @@
 //! The one wait point of a server: what `receive` gives, and in which order.
 
-use abi::layout::NEVER;
-use abi::records::ThreadState;
-use abi::{MessageInfo, Outcome, Rights, WakeKind};
+use abi::{MessageInfo, Outcome, Rights, WakeKind, layout::NEVER, records::ThreadState};
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::{CallState, Caller};
-use crate::object::endpoint::{Endpoint, pending};
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::thread::Thread;
+use crate::object::{CallState, Caller, Endpoint, Kind, Name, Thread, pending};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `receive(endpoint, deadline)` of the current thread. The endpoint is bound to its process.
@@ -92,7 +85,7 @@ impl<M: Machine> Kernel<M> {
                     self.set_wake(thread, WakeKind::Closed, badge, 0);
                     // A ring that was not taken before is no news any more.
                     self.unqueue_connection(connection);
-                    self.unpin(Kind::Connection, connection.cast());
+                    self.unpin(connection);
                     true
                 }))
             }
@@ -104,7 +97,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(connection.is_some_and(|connection| {
                     let badge = self.at(connection).badge.get();
                     self.set_wake(thread, WakeKind::Rung, badge, 0);
-                    self.unpin(Kind::Connection, connection.cast());
+                    self.unpin(connection);
                     true
                 }))
             }

@@ -4,25 +4,22 @@ use abi::{Handle, MessageInfo, Outcome, Rights};
 
 use super::transfer::Parcel;
 use crate::handle::meta;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::Caller;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::thread::Thread;
+use crate::object::{Caller, Kind, Name, Process, Thread};
+use crate::syscall::{Next, Stop};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `reply(Reply, message)`. Never blocks; consumes the Reply even when its caller has gone.
     ///
     /// Checks, in order: the Reply; the shape of the message; each handle in it.
-    pub fn reply(&self, thread: &Thread) -> Result<(), Outcome> {
+    pub fn reply(&self, thread: &Thread) -> Result<Next, Stop> {
         let process = self.at(thread.process.get());
         let handle = Handle((thread.context.handles.get() >> 32) as u32);
-        self.look_up(process, handle, Kind::Reply, Rights::empty())?;
+        self.look_up_held(process, handle, Some(Kind::Reply), Rights::empty())?;
         let info = MessageInfo(thread.context.info.get() as u32);
         let parcel = self.check_message(process, info, thread.call.send_page.get())?;
-        self.answer(thread, process, handle, info, &parcel)
+        self.answer(thread, process, handle, info, &parcel)?;
+        Ok(Next::Done)
     }
 
     fn answer(

@@ -1,23 +1,12 @@
 //! The way of a call from its caller to the endpoint's queue.
 
-use core::sync::atomic::Ordering;
-
-use abi::layout::NEVER;
-use abi::outcome::NotDelivered;
-use abi::records::ThreadState;
-use abi::{Handle, MessageInfo, Outcome, Rights};
+use abi::{Handle, MessageInfo, Outcome, Rights, layout::NEVER, outcome::NotDelivered, records::ThreadState};
 
 use super::transfer::Parcel;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::{Call, CallState, Caller};
-use crate::object::connection::Connection;
-use crate::object::endpoint::pending;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::thread::Thread;
+use crate::object::{Call, CallState, Caller, Connection, Kind, Name, Process, Thread, pending};
 use crate::sched::inbox::reason;
+use crate::syscall::{Next, Stop};
+use crate::{Kernel, Machine};
 
 /// A call whose arguments have all been checked.
 pub struct CheckedCall {
@@ -43,7 +32,7 @@ impl<M: Machine> Kernel<M> {
     /// `call(connection, on behalf of, deadline, message)` of the current thread.
     ///
     /// Checks, in order: the Connection (`CALL`); the Reply, if one is named; the deadline (not `NEVER`); the shape of the message; each handle in it.
-    pub fn call(&self, name: Name<Thread>) -> Result<(), Outcome> {
+    pub fn call(&self, name: Name<Thread>) -> Result<Next, Stop> {
         let thread = self.at(name);
         let process = self.at(thread.process.get());
         let handles = thread.context.handles.get();
@@ -58,18 +47,17 @@ impl<M: Machine> Kernel<M> {
         let endpoint = self.at(checked.connection).endpoint.get();
         self.block_current(ThreadState::Calling, endpoint.bits());
         self.launch(name.cast(), process, &checked, thread.priority.get());
-        Ok(())
+        Ok(Next::Blocked)
     }
 
     /// `call_start(Call, connection, on behalf of, deadline, message)`.
     ///
     /// Checks, in order: those of [`Kernel::call`]; the Call; it is idle.
-    pub fn call_start(&self, name: Name<Thread>) -> Result<(), Outcome> {
+    pub fn call_start(&self, name: Name<Thread>) -> Result<Next, Stop> {
         let thread = self.at(name);
         let process = self.at(thread.process.get());
         let (info, handles) = (thread.context.info.get(), thread.context.handles.get());
-        let call_name: Name<Call> =
-            self.look_up(process, Handle((info >> 32) as u32), Kind::Call, Rights::empty())?.cast();
+        let call_name: Name<Call> = self.look_up(process, Handle((info >> 32) as u32), Rights::empty())?;
         let call = self.at(call_name);
         let checked = self.check_call(
             process,
@@ -80,14 +68,14 @@ impl<M: Machine> Kernel<M> {
             call.call.send_page.get(),
         )?;
         if call.call.state() != CallState::Idle {
-            return Err(Outcome::Busy);
+            return Err(Outcome::Busy.into());
         }
         for (to, from) in call.words.iter().zip(&thread.context.words) {
             to.set(from.get());
         }
         self.pin(call_name);
         self.launch(call_name.cast(), process, &checked, thread.priority.get());
-        Ok(())
+        Ok(Next::Done)
     }
 
     fn check_call(
@@ -99,7 +87,7 @@ impl<M: Machine> Kernel<M> {
         info: MessageInfo,
         page: u64,
     ) -> Result<CheckedCall, Outcome> {
-        let connection = self.look_up(process, connection, Kind::Connection, Rights::CALL)?.cast();
+        let connection = self.look_up(process, connection, Rights::CALL)?;
         let behalf = self.check_behalf(process, behalf)?;
         if deadline == NEVER {
             return Err(Outcome::BadArgument);
@@ -112,7 +100,7 @@ impl<M: Machine> Kernel<M> {
         if handle.is_none() {
             return Ok(Behalf::Own);
         }
-        let parent = self.look_up(process, handle, Kind::Reply, Rights::empty())?;
+        let parent = self.look_up_held(process, handle, Some(Kind::Reply), Rights::empty())?.name;
         Ok(if parent.is_none() { Behalf::Gone } else { Behalf::Of(parent.cast()) })
     }
 
@@ -158,7 +146,7 @@ impl<M: Machine> Kernel<M> {
     /// Has the call arrive at its endpoint's home, wherever that is now.
     pub fn route_call(&self, name: Name<Caller>) {
         let record = &self.at(name).call;
-        let home = self.at(record.endpoint.get()).header.home.load(Ordering::Acquire) as usize;
+        let home = self.at(record.endpoint.get()).header.home();
         record.set_custody(home);
         if home == self.cpu() {
             self.arrive(name);
@@ -172,9 +160,9 @@ impl<M: Machine> Kernel<M> {
         let record = &self.at(name).call;
         let endpoint_name = record.endpoint.get();
         let endpoint = self.at(endpoint_name);
-        let refused = if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
+        let refused = if endpoint.header.is_dead() {
             Some((Outcome::NotDelivered, NotDelivered::Closed as u32))
-        } else if self.at(record.connection.get()).header.is_dead.load(Ordering::Acquire) != 0 {
+        } else if self.at(record.connection.get()).header.is_dead() {
             Some((Outcome::NotDelivered, NotDelivered::Revoked as u32))
         } else if record.deadline.get() <= self.machine().now() {
             Some((Outcome::DeadlinePassed, 0))
@@ -223,7 +211,7 @@ impl<M: Machine> Kernel<M> {
         let connection = record.connection.replace(Name::NONE);
         if connection.is_some() {
             self.unlink_if_linked(&self.at(connection).calls, name);
-            self.unpin(Kind::Connection, connection.cast());
+            self.unpin(connection);
         }
     }
 }

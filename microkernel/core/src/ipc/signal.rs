@@ -1,35 +1,24 @@
 //! Doorbells and notifications: news without a message.
 
-use core::sync::atomic::Ordering;
+use abi::{Outcome, Rights, layout::NEVER, outcome::NotDelivered, records::ThreadState};
 
-use abi::layout::NEVER;
-use abi::outcome::NotDelivered;
-use abi::records::ThreadState;
-use abi::{Outcome, Rights};
-
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::Caller;
-use crate::object::connection::Connection;
-use crate::object::endpoint::pending;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::notification::Notification;
-use crate::object::thread::Thread;
+use crate::object::{Caller, Connection, Name, Notification, Thread, pending};
 use crate::sched::inbox::reason;
+use crate::syscall::{Next, Stop};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `ring(connection)`: the receiver gets `Rung(badge)`, once for any number of rings since it last did.
-    pub fn ring(&self, thread: &Thread) -> Result<(), Outcome> {
+    pub fn ring(&self, thread: &Thread) -> Result<Next, Stop> {
         let process = self.at(thread.process.get());
         let handle = abi::Handle(thread.context.handles.get() as u32);
-        let name: Name<Connection> = self.look_up(process, handle, Kind::Connection, Rights::RING)?.cast();
+        let name: Name<Connection> = self.look_up(process, handle, Rights::RING)?;
         let connection = self.at(name);
         let endpoint_name = connection.endpoint.get();
         let endpoint = self.at(endpoint_name);
-        let refused = if connection.header.is_dead.load(Ordering::Acquire) != 0 {
+        let refused = if connection.header.is_dead() {
             Some(NotDelivered::Revoked)
-        } else if endpoint.header.is_dead.load(Ordering::Acquire) != 0 {
+        } else if endpoint.header.is_dead() {
             Some(NotDelivered::Closed)
         } else {
             None
@@ -42,7 +31,7 @@ impl<M: Machine> Kernel<M> {
             }
         };
         thread.context.info.set(info);
-        Ok(())
+        Ok(Next::Written)
     }
 
     /// A post about a Connection: it was rung, or its last counted copy has gone.
@@ -50,21 +39,19 @@ impl<M: Machine> Kernel<M> {
         let connection = self.at(name);
         let endpoint_name = connection.endpoint.get();
         let endpoint = self.at(endpoint_name);
-        let home = endpoint.header.home.load(Ordering::Acquire) as usize;
+        let home = endpoint.header.home();
         if home != self.cpu() {
             return self.post(name.cast(), reasons, home);
         }
-        if connection.header.is_dead.load(Ordering::Acquire) != 0
-            || endpoint.header.is_dead.load(Ordering::Acquire) != 0
-        {
+        if connection.header.is_dead() || endpoint.header.is_dead() {
             return;
         }
-        if reasons & reason::RING != 0 && !is_linked::<crate::object::connection::RungConnections>(connection) {
+        if reasons & reason::RING != 0 && !connection.rung.is_linked() {
             self.pin(name);
             self.push_back(&endpoint.rung, name);
             endpoint.raise(pending::RUNG);
         }
-        if reasons & reason::CLOSE != 0 && !is_linked::<crate::object::connection::ClosedConnections>(connection) {
+        if reasons & reason::CLOSE != 0 && !connection.closed.is_linked() {
             self.pin(name);
             self.push_back(&endpoint.closed, name);
             endpoint.raise(pending::CLOSED);
@@ -76,19 +63,19 @@ impl<M: Machine> Kernel<M> {
     pub fn unqueue_connection(&self, name: Name<Connection>) {
         let connection = self.at(name);
         let endpoint = self.at(connection.endpoint.get());
-        if is_linked::<crate::object::connection::RungConnections>(connection) {
+        if connection.rung.is_linked() {
             self.unlink(&endpoint.rung, name);
             if endpoint.rung.is_empty() {
                 endpoint.lower(pending::RUNG);
             }
-            self.unpin(Kind::Connection, name.cast());
+            self.unpin(name);
         }
-        if is_linked::<crate::object::connection::ClosedConnections>(connection) {
+        if connection.closed.is_linked() {
             self.unlink(&endpoint.closed, name);
             if endpoint.closed.is_empty() {
                 endpoint.lower(pending::CLOSED);
             }
-            self.unpin(Kind::Connection, name.cast());
+            self.unpin(name);
         }
     }
 
@@ -103,26 +90,19 @@ impl<M: Machine> Kernel<M> {
     pub fn kick_notification(&self, name: Name<Notification>) {
         let notification = self.at(name);
         let bound = notification.bound();
-        let home = if bound.is_some() {
-            self.at(bound).header.home.load(Ordering::Acquire)
-        } else {
-            notification.header.home.load(Ordering::Acquire)
-        } as usize;
+        let home = if bound.is_some() { self.at(bound).header.home() } else { notification.header.home() };
         if home != self.cpu() {
             return self.post(name.cast(), reason::SIGNAL, home);
         }
-        let is_dead = notification.header.is_dead.load(Ordering::Acquire) != 0;
+        let is_dead = notification.header.is_dead();
         if bound.is_some() {
             let endpoint = self.at(bound);
-            let is_queued = is_linked::<crate::object::notification::BoundPending>(notification);
+            let is_queued = notification.pending.is_linked();
             if is_dead {
                 if is_queued {
                     self.unlink(&endpoint.notified, name);
                 }
-            } else if !is_queued
-                && endpoint.header.is_dead.load(Ordering::Acquire) == 0
-                && notification.peek(u64::MAX) != 0
-            {
+            } else if !is_queued && !endpoint.header.is_dead() && notification.peek(u64::MAX) != 0 {
                 self.push_back(&endpoint.notified, name);
                 endpoint.raise(pending::NOTIFIED);
                 self.serve_receiver(bound);
@@ -205,8 +185,4 @@ impl<M: Machine> Kernel<M> {
             self.make_ready(name);
         }
     }
-}
-
-fn is_linked<K: crate::object::list::ListKind>(member: &K::Member) -> bool {
-    K::link(member).is_linked()
 }

@@ -1,13 +1,13 @@
 //! What travels beside the words of a message: bytes of the page, and handles.
 
-use abi::message::{MAX_HANDLES, TRANSFER_OFFSET, TransferArea};
-use abi::{Handle, MessageInfo, Outcome, Rights};
+use abi::{
+    Handle, MessageInfo, Outcome, Rights, message::MAX_HANDLES, message::TRANSFER_OFFSET, message::TransferArea,
+};
 
 use crate::handle::{Held, Reference};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::Frame;
-use crate::object::process::Process;
+use crate::object::Process;
+use crate::{Kernel, Machine};
 
 /// Handles of a message, checked and not yet taken from their owner.
 #[derive(Clone, Copy, Default)]

@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::machine::Machine;
+use crate::Machine;
 use crate::mem::frame::{Frame, FrameRange, WORDS_PER_FRAME};
 use crate::sync::{Lock, Order};
 

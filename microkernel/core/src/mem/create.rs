@@ -2,17 +2,14 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::Outcome;
-use abi::syscall::MemoryKind;
+use abi::{Outcome, syscall::MemoryKind};
 
-use crate::kernel::Kernel;
-use crate::machine::{CacheKind, Machine};
+use crate::machine::CacheKind;
 use crate::mem::frame::{Frame, FrameRange};
 use crate::mem::index::MAX_PAGES;
-use crate::object::memory::Memory;
-use crate::object::name::Name;
-use crate::object::quota::{Quota, Resource};
+use crate::object::{Memory, Name, Quota, Resource};
 use crate::sched::work::Progress;
+use crate::{Kernel, Machine};
 
 /// Frames of contiguous memory, at most: they are cleared in one stay in the kernel.
 pub const MAX_CONTIGUOUS: u64 = 1024;

@@ -2,15 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::layout::PAGE_SIZE;
-use abi::syscall::{MemoryKind, protection};
+use abi::{layout::PAGE_SIZE, syscall::MemoryKind, syscall::protection};
 
-use crate::kernel::Kernel;
-use crate::machine::{Access, Machine, PageAccess};
+use crate::machine::{Access, PageAccess};
 use crate::mem::frame::{Frame, WORDS_PER_FRAME};
-use crate::object::mapping::Mapping;
-use crate::object::process::Process;
+use crate::object::{Mapping, Process};
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 /// What came of a touch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

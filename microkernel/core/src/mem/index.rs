@@ -3,13 +3,11 @@
 //! An anonymous object has a tree of frames with 512 numbers each, as deep as its length needs (up to three levels: 512 GiB). Others have one run of
 //! frames. The object's lock is held by whoever calls these.
 
-use abi::Outcome;
-use abi::syscall::MemoryKind;
+use abi::{Outcome, syscall::MemoryKind};
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::{Frame, WORDS_PER_FRAME};
-use crate::object::memory::Memory;
+use crate::object::Memory;
+use crate::{Kernel, Machine};
 
 const FANOUT: u64 = WORDS_PER_FRAME as u64;
 /// Levels of the index, at most.

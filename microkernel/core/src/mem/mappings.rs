@@ -5,11 +5,8 @@
 
 use core::cell::Cell;
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::mapping::Mapping;
-use crate::object::name::Name;
-use crate::object::process::Process;
+use crate::object::{Mapping, Name, Process};
+use crate::{Kernel, Machine};
 
 type Place = Cell<Name<Mapping>>;
 

@@ -5,15 +5,12 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::Outcome;
-use abi::layout::PAGE_SIZE;
-use abi::syscall::MemoryKind;
+use abi::{Outcome, layout::PAGE_SIZE, syscall::MemoryKind};
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::index::MAX_PAGES;
-use crate::object::memory::Memory;
+use crate::object::Memory;
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 /// Places that are looked at in one stay in the kernel.
 const SLICE: u32 = 256;

@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use crate::machine::Machine;
+use crate::Machine;
 use crate::mem::allocator::FrameAllocator;
 use crate::mem::frame::Frame;
 

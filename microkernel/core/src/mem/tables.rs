@@ -4,15 +4,12 @@
 
 use core::cell::Cell;
 
-use abi::Outcome;
-use abi::layout::{PAGE_SIZE, TIME_PAGE_ADDRESS};
+use abi::{Outcome, layout::PAGE_SIZE, layout::TIME_PAGE_ADDRESS};
 
-use crate::kernel::Kernel;
-use crate::machine::{CacheKind, Machine, PageAccess};
+use crate::machine::{CacheKind, PageAccess};
 use crate::mem::frame::Frame;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::Quota;
+use crate::object::{Name, Process, Quota};
+use crate::{Kernel, Machine};
 
 /// Levels of tables.
 const LEVELS: u32 = 4;

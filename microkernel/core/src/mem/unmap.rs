@@ -2,19 +2,12 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::Outcome;
-use abi::layout::{PAGE_SIZE, USER_MAP_END, USER_START};
-use abi::syscall::protection;
+use abi::{Outcome, layout::PAGE_SIZE, layout::USER_MAP_END, layout::USER_START, syscall::protection};
 
 use super::fill::page_access;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::header::Kind;
-use crate::object::mapping::Mapping;
-use crate::object::memory::Memory;
-use crate::object::name::Name;
-use crate::object::process::Process;
+use crate::object::{Mapping, Memory, Name, Process};
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 /// Places in page tables that are looked at in one stay in the kernel.
 const SLICE: u32 = 512;
@@ -127,7 +120,7 @@ impl<M: Machine> Kernel<M> {
             memory.mapping_count.set(memory.mapping_count.get() - 1);
         }
         self.free(name);
-        self.unpin(Kind::Memory, memory_name.cast());
+        self.unpin(memory_name);
     }
 
     /// Makes two mappings of one, so that one begins at `at`.

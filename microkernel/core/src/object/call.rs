@@ -10,13 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use abi::message::MAX_HANDLES;
 use zerocopy::FromBytes;
 
-use super::connection::{Connection, ConnectionCalls};
-use super::endpoint::Endpoint;
-use super::header::{Header, Kind, Object};
-use super::list::{Head, Link, ListKind};
-use super::memory::Memory;
-use super::name::Name;
-use super::process::Process;
+use super::{Connection, Endpoint, Head, Header, Link, Memory, Name, Process, lists};
 use crate::handle::Reference;
 
 /// Where a call is in its life.
@@ -121,36 +115,13 @@ pub struct Call {
     pub page: Cell<Name<Memory>>,
 }
 
-impl Object for Call {
-    const KIND: Kind = Kind::Call;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Calls in an endpoint's queue at one priority, receivers that wait there, completed Calls, or waiters of a notification.
-pub struct Waiters;
-impl ListKind for Waiters {
-    type Member = Caller;
-    fn link(member: &Caller) -> &Link {
-        &member.call.queue
-    }
-}
-
-impl ListKind for ConnectionCalls {
-    type Member = Caller;
-    fn link(member: &Caller) -> &Link {
-        &member.call.through
-    }
-}
-
-/// Calls made on behalf of one.
-pub struct Dependents;
-impl ListKind for Dependents {
-    type Member = Caller;
-    fn link(member: &Caller) -> &Link {
-        &member.call.behalf_link
-    }
+lists! {
+    /// Calls in an endpoint's queue at one priority, receivers that wait there, completed Calls, or waiters of a notification.
+    Waiters of Caller by call.queue;
+    /// Calls queued through one Connection.
+    ConnectionCalls of Caller by call.through;
+    /// Calls made on behalf of one.
+    Dependents of Caller by call.behalf_link;
 }
 
 impl CallRecord {

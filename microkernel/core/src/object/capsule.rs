@@ -4,9 +4,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
-use super::memory::Memory;
-use super::name::Name;
+use super::{Header, Memory, Name};
 use crate::sync::Lock;
 
 /// Handle slots in a capsule, at most.
@@ -26,11 +24,4 @@ pub struct Capsule {
     pub slots: Cell<u64>,
     /// Its memory; holds a reference that counts as an owner.
     pub memory: Cell<Name<Memory>>,
-}
-
-impl Object for Capsule {
-    const KIND: Kind = Kind::Capsule;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }

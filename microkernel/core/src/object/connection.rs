@@ -6,10 +6,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::endpoint::Endpoint;
-use super::header::{Header, Kind, Object};
-use super::list::{Head, Link, ListKind};
-use super::name::Name;
+use super::{ConnectionCalls, Endpoint, Head, Header, Link, Name, lists};
 
 /// The object.
 #[derive(FromBytes)]
@@ -23,34 +20,15 @@ pub struct Connection {
     pub badge: Cell<u64>,
     /// Calls queued through it.
     pub calls: Head<ConnectionCalls>,
-    closed: Link,
-    rung: Link,
+    /// Link of the endpoint's list of closed ones.
+    pub closed: Link,
+    /// Link of its list of rung ones.
+    pub rung: Link,
 }
 
-impl Object for Connection {
-    const KIND: Kind = Kind::Connection;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Calls queued through one Connection. The members are callers: see `call.rs`.
-pub struct ConnectionCalls;
-
-/// Connections of an endpoint whose last counted copy went.
-pub struct ClosedConnections;
-impl ListKind for ClosedConnections {
-    type Member = Connection;
-    fn link(member: &Connection) -> &Link {
-        &member.closed
-    }
-}
-
-/// Connections of an endpoint that were rung.
-pub struct RungConnections;
-impl ListKind for RungConnections {
-    type Member = Connection;
-    fn link(member: &Connection) -> &Link {
-        &member.rung
-    }
+lists! {
+    /// Connections of an endpoint whose last counted copy went.
+    ClosedConnections of Connection by closed;
+    /// Connections of an endpoint that were rung.
+    RungConnections of Connection by rung;
 }

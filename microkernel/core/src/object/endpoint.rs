@@ -7,13 +7,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::call::Waiters;
-use super::connection::{ClosedConnections, RungConnections};
-use super::header::{Header, Kind, Object};
-use super::list::{Head, Link};
-use super::name::Name;
-use super::notification::BoundPending;
-use super::process::Process;
+use super::{BoundPending, ClosedConnections, Head, Header, Link, Name, Process, RungConnections, Waiters};
 
 /// Priorities of calls.
 pub const PRIORITIES: usize = abi::layout::PRIORITIES as usize;
@@ -74,13 +68,6 @@ pub struct Endpoint {
     pub of_process: Link,
     /// Queued calls, by priority.
     pub calls: [Head<Waiters>; PRIORITIES],
-}
-
-impl Object for Endpoint {
-    const KIND: Kind = Kind::Endpoint;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 impl Endpoint {

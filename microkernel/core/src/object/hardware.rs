@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
+use super::Header;
 
 /// The object; it is only an authority.
 #[derive(FromBytes)]
@@ -10,11 +10,4 @@ use super::header::{Header, Kind, Object};
 pub struct Hardware {
     /// The header.
     pub header: Header,
-}
-
-impl Object for Hardware {
-    const KIND: Kind = Kind::Hardware;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }

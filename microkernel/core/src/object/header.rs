@@ -1,13 +1,12 @@
 //! What every object begins with.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::{ObjectType, Rights};
 use zerocopy::FromBytes;
 
-use super::name::Name;
-use super::quota::Quota;
+use super::{Name, Quota};
 
 /// The first 64 bytes of every object.
 #[derive(FromBytes)]
@@ -103,6 +102,33 @@ kinds! {
 
 /// How many kinds there are, with room for number 0.
 pub const KIND_COUNT: usize = 16;
+
+/// The kinds that lie in frames, each a structure of its name.
+macro_rules! objects {
+    ($($name:ident)*) => {$(
+        impl Object for super::$name {
+            const KIND: Kind = Kind::$name;
+            fn header(&self) -> &Header {
+                &self.header
+            }
+        }
+    )*};
+}
+objects! { Process Thread Endpoint Connection Call Notification Memory Capsule Interrupt IoSpace IoPorts Quota Hardware Mapping }
+
+impl Header {
+    /// Whether it has ended.
+    #[inline]
+    pub fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Acquire) != 0
+    }
+
+    /// The CPU that it lives on.
+    #[inline]
+    pub fn home(&self) -> usize {
+        self.home.load(Ordering::Acquire) as usize
+    }
+}
 
 impl Kind {
     /// The type of handle that names it, for kinds that have one.

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
+use super::Header;
 
 /// The object. Its CPU is the one that its vector is routed to.
 #[derive(FromBytes)]
@@ -26,11 +26,4 @@ pub struct Interrupt {
     pub bit: AtomicU32,
     /// The notification, with a reference; 0 if none. Written once.
     pub notification: AtomicU64,
-}
-
-impl Object for Interrupt {
-    const KIND: Kind = Kind::Interrupt;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }

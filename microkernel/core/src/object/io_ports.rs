@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
+use super::Header;
 use crate::machine::PortRange;
 
 /// The object; never changes.
@@ -17,13 +17,6 @@ pub struct IoPorts {
     pub first: Cell<u32>,
     /// How many.
     pub count: Cell<u32>,
-}
-
-impl Object for IoPorts {
-    const KIND: Kind = Kind::IoPorts;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 impl IoPorts {

@@ -7,9 +7,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
-use super::memory::Memory;
-use super::name::Name;
+use super::{Header, Memory, Name};
 use crate::sync::Lock;
 
 /// Entries in the frame of an IoSpace.
@@ -27,13 +25,6 @@ pub struct IoSpace {
     pub device: Cell<u32>,
     /// Number of the frame with the entries.
     pub entries: Cell<u64>,
-}
-
-impl Object for IoSpace {
-    const KIND: Kind = Kind::IoSpace;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 /// Memory that the device may reach.

@@ -6,25 +6,14 @@
 
 use core::sync::atomic::Ordering;
 
-use super::call::Call;
-use super::capsule::{Capsule, MAX_SLOTS};
-use super::connection::Connection;
-use super::endpoint::Endpoint;
-use super::hardware::Hardware;
-use super::header::{Any, Kind, counts_as_owner};
-use super::interrupt::Interrupt;
-use super::io_ports::IoPorts;
-use super::io_space::IoSpace;
-use super::name::Name;
-use super::notification::Notification;
-use super::process::Process;
-use super::quota::Quota;
-use super::thread::Thread;
+use super::{
+    Any, Call, Capsule, Connection, Endpoint, Hardware, Interrupt, IoPorts, IoSpace, Kind, MAX_SLOTS, Name,
+    Notification, Object, Process, Quota, Thread, counts_as_owner,
+};
 use crate::handle::{Held, Reference};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::{Frame, Location};
 use crate::sched::inbox::reason;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// Counts a reference.
@@ -33,7 +22,12 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Lets a reference go; with the last one the memory is freed.
-    pub fn unpin(&self, kind: Kind, name: Name<Any>) {
+    pub fn unpin<T: Object>(&self, name: Name<T>) {
+        self.unpin_any(T::KIND, name.cast());
+    }
+
+    /// The same for an object whose kind is known only now.
+    pub fn unpin_any(&self, kind: Kind, name: Name<Any>) {
         let header = &self.at(name).header;
         if header.references.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.reap(kind, name);
@@ -56,7 +50,7 @@ impl<M: Machine> Kernel<M> {
         {
             self.end_object(held.kind, held.name);
         }
-        self.unpin(held.kind, held.name);
+        self.unpin_any(held.kind, held.name);
     }
 
     /// The last owner has gone. The caller still has a reference.
@@ -73,12 +67,7 @@ impl<M: Machine> Kernel<M> {
             }
             Kind::Call => self.abandon_call(name.cast()),
             Kind::Interrupt => {
-                let home = self.at(name).header.home.load(Ordering::Acquire) as usize;
-                if home == self.cpu() {
-                    self.silence_interrupt(self.at(name.cast::<Interrupt>()));
-                } else {
-                    self.post(name, reason::CLOSE, home);
-                }
+                self.serve_at(name, self.at(name).header.home(), reason::CLOSE);
             }
             Kind::Quota => {
                 self.at(name).header.is_dead.store(1, Ordering::Release);
@@ -90,12 +79,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Does what `why` says here, or has the endpoint's home do it.
     pub fn at_endpoint_home(&self, object: Name<Any>, endpoint: Name<Endpoint>, why: u32) {
-        let home = self.at(endpoint).header.home.load(Ordering::Acquire) as usize;
-        if home == self.cpu() {
-            self.serve_post(object, why);
-        } else {
-            self.post(object, why, home);
-        }
+        self.serve_at(object, self.at(endpoint).header.home(), why);
     }
 
     /// The last reference has gone.
@@ -105,36 +89,37 @@ impl<M: Machine> Kernel<M> {
             Kind::Thread => {
                 let process = self.at(name.cast::<Thread>()).process.get();
                 self.free::<Thread>(name.cast());
-                self.unpin(Kind::Process, process.cast());
+                self.unpin(process);
             }
             Kind::Endpoint => self.free::<Endpoint>(name.cast()),
             Kind::Connection => {
                 let endpoint = self.at(name.cast::<Connection>()).endpoint.get();
                 self.free::<Connection>(name.cast());
-                self.unpin(Kind::Endpoint, endpoint.cast());
+                self.unpin(endpoint);
             }
             Kind::Call => {
                 let call = self.at(name.cast::<Call>());
                 let (report, page) = (call.report.get(), call.page.get());
                 self.free::<Call>(name.cast());
-                self.unpin(Kind::Endpoint, report.cast());
-                self.unpin(Kind::Memory, page.cast());
+                self.unpin(report);
+                self.unpin(page);
             }
             Kind::Notification => {
                 let bound = self.at(name.cast::<Notification>()).bound();
                 self.free::<Notification>(name.cast());
                 if bound.is_some() {
-                    self.unpin(Kind::Endpoint, bound.cast());
+                    self.unpin(bound);
                 }
             }
             Kind::Memory => self.add_work(name),
             Kind::Capsule => self.reap_capsule(name.cast()),
             Kind::Interrupt => {
-                let notification: Name<Any> =
-                    Name::from_bits(self.at(name.cast::<Interrupt>()).notification.load(Ordering::Acquire));
+                let notification = Name::<Notification>::from_bits(
+                    self.at(name.cast::<Interrupt>()).notification.load(Ordering::Acquire),
+                );
                 self.free::<Interrupt>(name.cast());
                 if notification.is_some() {
-                    self.unpin(Kind::Notification, notification);
+                    self.unpin(notification);
                 }
             }
             Kind::IoSpace => self.reap_io_space(name.cast::<IoSpace>()),
@@ -160,7 +145,7 @@ impl<M: Machine> Kernel<M> {
             self.give_charged_frame(quota, Frame::new(slots));
         }
         if memory.is_some() {
-            self.unpin(Kind::Memory, memory.cast());
+            self.unpin(memory);
         }
     }
 

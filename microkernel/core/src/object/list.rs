@@ -8,10 +8,8 @@ use core::marker::PhantomData;
 
 use zerocopy::FromBytes;
 
-use super::header::Object;
-use super::name::Name;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use super::{Name, Object};
+use crate::{Kernel, Machine};
 
 /// One kind of list: what its members are, and through which of their cells they are linked.
 pub trait ListKind {
@@ -20,6 +18,21 @@ pub trait ListKind {
     /// The link that this kind of list uses.
     fn link(member: &Self::Member) -> &Link;
 }
+
+/// Declares kinds of list: what each is for, its members, and their link.
+macro_rules! lists {
+    ($($(#[$doc:meta])* $list:ident of $member:ident by $($link:ident).+;)*) => {$(
+        $(#[$doc])*
+        pub struct $list;
+        impl $crate::object::ListKind for $list {
+            type Member = $member;
+            fn link(member: &$member) -> &$crate::object::Link {
+                &member.$($link).+
+            }
+        }
+    )*};
+}
+pub(super) use lists;
 
 /// A member's neighbours; both zero outside of a list.
 #[derive(FromBytes)]

@@ -5,11 +5,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
-use super::list::{Link, ListKind};
-use super::memory::Memory;
-use super::name::Name;
-use super::process::Process;
+use super::{Header, Link, Memory, Name, Process, lists};
 
 /// The object.
 #[derive(FromBytes)]
@@ -44,18 +40,7 @@ pub struct Mapping {
     of_memory: Link,
 }
 
-impl Object for Mapping {
-    const KIND: Kind = Kind::Mapping;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Mappings of one memory. Memory's lock.
-pub struct MemoryMappings;
-impl ListKind for MemoryMappings {
-    type Member = Mapping;
-    fn link(member: &Mapping) -> &Link {
-        &member.of_memory
-    }
+lists! {
+    /// Mappings of one memory. Memory's lock.
+    MemoryMappings of Mapping by of_memory;
 }

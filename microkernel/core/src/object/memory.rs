@@ -6,9 +6,7 @@ use core::sync::atomic::AtomicU64;
 use abi::syscall::MemoryKind;
 use zerocopy::FromBytes;
 
-use super::header::{Header, Kind, Object};
-use super::list::Head;
-use super::mapping::MemoryMappings;
+use super::{Head, Header, MemoryMappings};
 use crate::machine::CacheKind;
 use crate::sync::Lock;
 
@@ -42,13 +40,6 @@ pub struct Memory {
     pub mapping_count: Cell<u64>,
     /// Freeing frames: the first page that may still have one to free.
     pub cursor: Cell<u64>,
-}
-
-impl Object for Memory {
-    const KIND: Kind = Kind::Memory;
-    fn header(&self) -> &Header {
-        &self.header
-    }
 }
 
 impl Memory {

@@ -5,11 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use zerocopy::FromBytes;
 
-use super::call::Waiters;
-use super::endpoint::Endpoint;
-use super::header::{Header, Kind, Object};
-use super::list::{Head, Link, ListKind};
-use super::name::Name;
+use super::{Endpoint, Head, Header, Link, Name, Waiters, lists};
 
 /// The object.
 #[derive(FromBytes)]
@@ -24,23 +20,13 @@ pub struct Notification {
     pub cookie: Cell<u64>,
     /// Threads that wait.
     pub waiters: Head<Waiters>,
-    pending: Link,
+    /// Link of the endpoint's list of those with bits.
+    pub pending: Link,
 }
 
-impl Object for Notification {
-    const KIND: Kind = Kind::Notification;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Notifications bound to an endpoint that have bits.
-pub struct BoundPending;
-impl ListKind for BoundPending {
-    type Member = Notification;
-    fn link(member: &Notification) -> &Link {
-        &member.pending
-    }
+lists! {
+    /// Notifications bound to an endpoint that have bits.
+    BoundPending of Notification by pending;
 }
 
 impl Notification {

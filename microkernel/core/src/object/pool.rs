@@ -7,17 +7,13 @@ use core::cell::Cell;
 use core::mem::size_of;
 use core::sync::atomic::Ordering;
 
-use abi::Outcome;
-use abi::layout::PAGE_SIZE;
+use abi::{Outcome, layout::PAGE_SIZE};
 use zerocopy::FromBytes;
 
-use super::header::{Header, Object};
-use super::name::Name;
-use super::quota::{Quota, Resource};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use super::{Header, Name, Object, Quota, Resource};
 use crate::mem::frame::Frame;
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 /// The head of a frame of objects.
 #[derive(FromBytes)]
@@ -99,7 +95,7 @@ impl<M: Machine> Kernel<M> {
         };
         if is_empty {
             self.give_charged_frame(quota, frame);
-            self.unpin(super::header::Kind::Quota, quota.cast());
+            self.unpin(quota);
         }
     }
 

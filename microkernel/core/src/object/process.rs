@@ -6,17 +6,10 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use abi::records::{DeathCause, ProcessState};
+use abi::{records::DeathCause, records::ProcessState};
 use zerocopy::FromBytes;
 
-use super::connection::Connection;
-use super::endpoint::Endpoint;
-use super::header::{Header, Kind, Object};
-use super::io_ports::IoPorts;
-use super::list::{Head, Link, ListKind};
-use super::mapping::Mapping;
-use super::name::Name;
-use super::thread::Thread;
+use super::{Connection, Endpoint, Head, Header, IoPorts, Link, Mapping, Name, Thread, lists};
 use crate::machine::MAX_PORT_RANGES;
 use crate::mem::frame::Frame;
 
@@ -85,29 +78,11 @@ pub struct Process {
     pub under_quota: Link,
 }
 
-impl Object for Process {
-    const KIND: Kind = Kind::Process;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Threads of one process.
-pub struct ProcessThreads;
-impl ListKind for ProcessThreads {
-    type Member = Thread;
-    fn link(member: &Thread) -> &Link {
-        &member.of_process
-    }
-}
-
-/// Endpoints that one process receives on.
-pub struct ProcessEndpoints;
-impl ListKind for ProcessEndpoints {
-    type Member = Endpoint;
-    fn link(member: &Endpoint) -> &Link {
-        &member.of_process
-    }
+lists! {
+    /// Threads of one process.
+    ProcessThreads of Thread by of_process;
+    /// Endpoints that one process receives on.
+    ProcessEndpoints of Endpoint by of_process;
 }
 
 impl Process {
@@ -154,6 +129,6 @@ impl Process {
     /// The CPU that it lives on.
     #[inline]
     pub fn home(&self) -> usize {
-        self.header.home.load(Ordering::Relaxed) as usize
+        self.header.home()
     }
 }

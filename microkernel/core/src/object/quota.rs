@@ -9,13 +9,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use abi::Outcome;
 use zerocopy::FromBytes;
 
-use super::header::{Header, KIND_COUNT, Kind, Object};
-use super::list::{Head, Link, ListKind};
-use super::name::Name;
-use super::process::Process;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use super::{Head, Header, KIND_COUNT, Link, Name, Process, lists};
 use crate::sync::{Lock, Order};
+use crate::{Kernel, Machine};
 
 /// What a quota counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,29 +70,11 @@ pub struct Quota {
     pub processes: Head<Processes>,
 }
 
-impl Object for Quota {
-    const KIND: Kind = Kind::Quota;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Quotas with the same parent.
-pub struct Children;
-impl ListKind for Children {
-    type Member = Quota;
-    fn link(member: &Quota) -> &Link {
-        &member.siblings
-    }
-}
-
-/// Processes under one quota.
-pub struct Processes;
-impl ListKind for Processes {
-    type Member = Process;
-    fn link(member: &Process) -> &Link {
-        &member.under_quota
-    }
+lists! {
+    /// Quotas with the same parent.
+    Children of Quota by siblings;
+    /// Processes under one quota.
+    Processes of Process by under_quota;
 }
 
 impl Quota {
@@ -146,7 +124,7 @@ impl<M: Machine> Kernel<M> {
     pub fn uncharge(&self, quota: Name<Quota>, resource: Resource, amount: u64) {
         let object = self.at(quota);
         object.give_back(resource, amount);
-        if object.header.is_dead.load(Ordering::Acquire) != 0 {
+        if object.header.is_dead() {
             self.settle_quota(quota);
         }
     }
@@ -154,7 +132,7 @@ impl<M: Machine> Kernel<M> {
     /// Splits `amounts` off `parent`.
     pub fn split_quota(&self, parent: Name<Quota>, amounts: [u64; RESOURCES]) -> Result<Name<Quota>, Outcome> {
         let parent_object = self.at(parent);
-        if parent_object.header.is_dead.load(Ordering::Acquire) != 0 {
+        if parent_object.header.is_dead() {
             return Err(Outcome::InvalidState);
         }
         let depth = parent_object.depth.get() + 1;
@@ -234,7 +212,7 @@ impl<M: Machine> Kernel<M> {
                 let _guard = self.shared().tree.take(self.machine(), Order::Tree);
                 let parent = object.parent.get();
                 if parent.is_none()
-                    || object.header.is_dead.load(Ordering::Acquire) == 0
+                    || !object.header.is_dead()
                     || !object.is_unused()
                     || !object.children.is_empty()
                     || object.is_settled.swap(1, Ordering::AcqRel) != 0
@@ -249,14 +227,14 @@ impl<M: Machine> Kernel<M> {
                 object.parent.set(Name::NONE);
                 parent
             };
-            let parent_is_closed = self.at(parent).header.is_dead.load(Ordering::Acquire) != 0;
+            let parent_is_closed = self.at(parent).header.is_dead();
             // The parent must outlive the child's memory, which is charged to it.
-            self.unpin(Kind::Quota, at.cast());
+            self.unpin(at);
             if !parent_is_closed {
-                self.unpin(Kind::Quota, parent.cast());
+                self.unpin(parent);
                 return;
             }
-            self.unpin(Kind::Quota, parent.cast());
+            self.unpin(parent);
             at = parent;
         }
     }

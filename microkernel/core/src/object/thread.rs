@@ -5,12 +5,7 @@ use core::cell::Cell;
 use abi::records::ThreadState;
 use zerocopy::FromBytes;
 
-use super::call::CallRecord;
-use super::header::{Header, Kind, Object};
-use super::list::{Link, ListKind};
-use super::memory::Memory;
-use super::name::Name;
-use super::process::Process;
+use super::{CallRecord, Header, Link, Memory, Name, Process, lists};
 use crate::handle::Reference;
 use crate::machine::UserContext;
 
@@ -66,20 +61,9 @@ pub struct Thread {
     pub fault_words: [Cell<u64>; 8],
 }
 
-impl Object for Thread {
-    const KIND: Kind = Kind::Thread;
-    fn header(&self) -> &Header {
-        &self.header
-    }
-}
-
-/// Threads that are ready at one priority.
-pub struct RunList;
-impl ListKind for RunList {
-    type Member = Thread;
-    fn link(member: &Thread) -> &Link {
-        &member.run
-    }
+lists! {
+    /// Threads that are ready at one priority.
+    RunList of Thread by run;
 }
 
 impl Thread {

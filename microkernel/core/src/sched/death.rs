@@ -5,22 +5,16 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::records::{DeathCause, ProcessState, ThreadState};
+use abi::{records::DeathCause, records::ProcessState, records::ThreadState};
 
 use super::work::Progress;
 use crate::handle::meta;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::Frame;
-use crate::object::call::CallState;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::Resource;
-use crate::object::thread::Thread;
+use crate::object::{CallState, Name, Process, Resource, Thread};
 use crate::sched::inbox::reason;
 use crate::sync::Order;
 use crate::syscall::fault_handle;
+use crate::{Kernel, Machine};
 
 /// Threads, handles or mappings that are ended in one slice.
 const SLICE: u32 = 16;
@@ -160,9 +154,9 @@ impl<M: Machine> Kernel<M> {
         self.unlink(&process.threads, name);
         process.thread_count.set(process.thread_count.get() - 1);
         let pages = thread.pages.replace(Name::NONE);
-        self.unpin(Kind::Memory, pages.cast());
+        self.unpin(pages);
         self.uncharge(process.header.quota.get(), Resource::Threads, 1);
-        self.unpin(Kind::Thread, name.cast());
+        self.unpin(name);
     }
 
     fn end_reception(&self, process: &Process) -> bool {
@@ -227,7 +221,7 @@ impl<M: Machine> Kernel<M> {
     fn bury(&self, name: Name<Process>, process: &Process) {
         let count = process.port_count.replace(0) as usize;
         for ports in process.ports.iter().take(count) {
-            self.unpin(Kind::IoPorts, ports.get().cast());
+            self.unpin(ports.get());
         }
         let quota = process.header.quota.get();
         {
@@ -240,6 +234,6 @@ impl<M: Machine> Kernel<M> {
             self.release(fault_handle(faults));
         }
         self.init_may_have_died(name);
-        self.unpin(Kind::Process, name.cast());
+        self.unpin(name);
     }
 }

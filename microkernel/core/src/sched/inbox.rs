@@ -6,11 +6,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::header::{Any, Kind};
-use crate::object::interrupt::Interrupt;
-use crate::object::name::Name;
+use crate::kernel::Figure;
+use crate::object::{Any, Kind, Name};
+use crate::{Kernel, Machine};
 
 /// Why an object was posted. The lower ones are served first.
 pub mod reason {
@@ -83,7 +81,7 @@ impl<M: Machine> Kernel<M> {
                 Err(changed) => newest = changed,
             }
         }
-        self.statistics.posts.set(self.statistics.posts.get() + 1);
+        self.count(Figure::Posts, 1);
         // One interrupt for all that is posted until the inbox is emptied.
         if newest == 0 {
             if cpu == self.cpu() {
@@ -91,6 +89,15 @@ impl<M: Machine> Kernel<M> {
             } else {
                 self.machine().send_ipi(cpu);
             }
+        }
+    }
+
+    /// Does what `why` says here if this is `cpu`, or has that one do it.
+    pub fn serve_at(&self, object: Name<Any>, cpu: usize, why: u32) {
+        if cpu == self.cpu() {
+            self.serve_post(object, why);
+        } else {
+            self.post(object, why, cpu);
         }
     }
 
@@ -113,7 +120,7 @@ impl<M: Machine> Kernel<M> {
             let reasons = header.post_reasons.swap(0, Ordering::AcqRel);
             self.serve_post(name, reasons);
             if let Some(kind) = kind {
-                self.unpin(kind, name);
+                self.unpin_any(kind, name);
             }
         }
     }
@@ -123,9 +130,7 @@ impl<M: Machine> Kernel<M> {
         let kind = Kind::from_number(self.at(object).header.kind.get() as u8);
         match kind {
             Some(Kind::Endpoint) => self.serve_endpoint(object.cast(), reasons),
-            Some(Kind::Interrupt) => {
-                self.silence_interrupt(self.at(object.cast::<Interrupt>()));
-            }
+            Some(Kind::Interrupt) => self.silence_interrupt(self.at(object.cast())),
             Some(Kind::Connection) => self.serve_connection(object.cast(), reasons),
             Some(Kind::Notification) => self.kick_notification(object.cast()),
             Some(Kind::Process) => self.serve_process(object.cast(), reasons),

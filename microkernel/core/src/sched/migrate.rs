@@ -10,16 +10,10 @@ use core::sync::atomic::Ordering;
 use abi::records::ThreadState;
 
 use crate::handle::meta;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::{Call, CallState, Caller};
-use crate::object::endpoint::Endpoint;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::thread::Thread;
+use crate::object::{Call, CallState, Caller, Endpoint, Kind, Name, Process, Thread};
 use crate::sched::inbox::reason;
 use crate::sched::ready::End;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// Sends a process away that lives here and is alive.

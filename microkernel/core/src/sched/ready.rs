@@ -2,12 +2,8 @@
 
 use core::cell::Cell;
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::endpoint::PRIORITIES;
-use crate::object::list::Head;
-use crate::object::name::Name;
-use crate::object::thread::{RunList, Thread};
+use crate::object::{Head, Name, PRIORITIES, RunList, Thread};
+use crate::{Kernel, Machine};
 
 /// The queues.
 pub struct ReadyQueues {

@@ -3,12 +3,11 @@
 use abi::records::ThreadState;
 
 use super::ready::End;
-use crate::kernel::Kernel;
-use crate::machine::{Machine, Resume};
+use crate::kernel::Figure;
+use crate::machine::Resume;
 use crate::mem::frame::Frame;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::thread::Thread;
+use crate::object::{Name, Process, Thread};
+use crate::{Kernel, Machine};
 
 /// How long a thread runs before others of its priority get their turn.
 pub const TURN_NANOSECONDS: u64 = 5_000_000;
@@ -66,8 +65,7 @@ impl<M: Machine> Kernel<M> {
             let process = self.at(thread.process.get());
             process.ticks.set(process.ticks.get().wrapping_add(used));
         } else {
-            let idle = &self.statistics.idle_ticks;
-            idle.set(idle.get().wrapping_add(used));
+            self.count(Figure::IdleTicks, used);
         }
     }
 
@@ -88,8 +86,7 @@ impl<M: Machine> Kernel<M> {
         let process = self.at(name);
         self.active_process.set(name);
         process.switches.set(process.switches.get() + 1);
-        let switches = &self.statistics.switches;
-        switches.set(switches.get() + 1);
+        self.count(Figure::Switches, 1);
         if process.port_count.get() | self.ports_active.get() != 0 {
             self.activate_ports(process);
         }

@@ -4,10 +4,8 @@
 //! does. The hardware timer is armed anew only when a deadline is earlier than what it is armed for; it may thus expire
 //! for a deadline that is gone, and is then armed for the next.
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::call::{CallRecord, Caller};
-use crate::object::name::Name;
+use crate::object::{CallRecord, Caller, Name};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     #[inline]

@@ -3,10 +3,8 @@
 //! A CPU's list of such things is served at the end of its kernel entries, one slice each time, and while it has nothing else to
 //! do. As long as the list is not empty the timer sees to it that there are entries.
 
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::header::{Any, Kind};
-use crate::object::name::Name;
+use crate::object::{Any, Kind, Name};
+use crate::{Kernel, Machine};
 
 /// The longest that work waits for its next slice while threads keep the CPU busy.
 const SLICE_INTERVAL_NANOSECONDS: u64 = 100_000;

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use zerocopy::FromBytes;
 
-use crate::machine::Machine;
+use crate::Machine;
 
 /// The order in which locks are taken.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -4,23 +4,18 @@ use abi::{Outcome, Rights};
 
 use super::memory::whole_pages;
 use super::{Next, Operands, Stop};
-use crate::handle::{Held, Reference};
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::capsule::{Capsule, MAX_SLOTS};
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::quota::{Quota, Resource};
+use crate::handle::Reference;
+use crate::object::{Capsule, Kind, MAX_SLOTS, Name, Quota, Resource};
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `capsule_create(bytes, slots)`. Checks, in order: the length; the slots; the quota.
     pub(super) fn capsule_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let pages = whole_pages(operands.word(0))?;
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
+        let quota = self.payer(operands);
         let name = self.make_capsule(quota, pages, operands.word(1))?;
-        self.return_handle(operands, 0, Held::new(name, Kind::Capsule, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// A capsule with so many pages and slots. Has no references yet.
@@ -53,7 +48,7 @@ impl<M: Machine> Kernel<M> {
                 let memory = capsule.memory.get();
                 self.free(name);
                 if memory.is_some() {
-                    self.unpin(Kind::Memory, memory.cast());
+                    self.unpin(memory);
                 }
                 Err(outcome)
             }
@@ -66,8 +61,7 @@ impl<M: Machine> Kernel<M> {
         let held = operands.held_a()?;
         let mut rights = Rights::READ | Rights::MAP | Rights::INSPECT | Rights::DUPLICATE | Rights::TRANSFER;
         rights |= held.rights & (Rights::WRITE | Rights::MANAGE);
-        self.return_handle(operands, 0, Held::new(capsule.memory.get(), Kind::Memory, rights));
-        Ok(Next::Done)
+        self.give(operands, capsule.memory.get(), rights)
     }
 
     /// `capsule_keep(capsule, handle, slot)`.

@@ -1,23 +1,12 @@
 //! System calls on endpoints, Connections and Calls, and the beginning of `receive`.
 
-use core::sync::atomic::Ordering;
-
-use abi::layout::PAGE_SIZE;
-use abi::syscall::protection;
-use abi::{Handle, Outcome, Rights};
+use abi::{Handle, Outcome, Rights, layout::PAGE_SIZE, syscall::protection};
 
 use super::{Next, Operands, Stop};
 use crate::handle::Held;
-use crate::ipc::endpoint::Binding;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::unmap::{MappingRequest, UserRange};
-use crate::object::call::Call;
-use crate::object::connection::Connection;
-use crate::object::endpoint::Endpoint;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::thread::Thread;
+use crate::object::{Call, Connection, Endpoint, Name, Thread};
+use crate::{Kernel, Machine};
 
 /// What the server's handle of a new Connection may do: end it and copy itself, but not call.
 const KEEPER: Rights = Rights::REVOKE.union(Rights::DUPLICATE).union(Rights::TRANSFER).union(Rights::INSPECT);
@@ -28,10 +17,7 @@ impl<M: Machine> Kernel<M> {
     /// Checks, in order: the endpoint (`RECEIVE`); it lives; no other process receives on it; what is next fits into the handle table.
     pub(super) fn start_receive(&self, name: Name<Thread>, thread: &Thread) -> Result<Next, Stop> {
         let handle = Handle(thread.context.handles.get() as u32);
-        let (endpoint, binding) = self.bind_endpoint(thread, handle)?;
-        if let Binding::Elsewhere(cpu) = binding {
-            return Err(Stop::Elsewhere(cpu));
-        }
+        let endpoint = self.bind_endpoint(thread, handle)?;
         self.receive(name, endpoint)?;
         // It has its wake in the registers, or waits for one.
         Ok(Next::Blocked)
@@ -42,10 +28,7 @@ impl<M: Machine> Kernel<M> {
     /// Checks, in order: those of `receive`, then those of `reply`.
     pub(super) fn reply_receive(&self, name: Name<Thread>, thread: &Thread) -> Result<Next, Stop> {
         let handle = Handle(thread.context.handles.get() as u32);
-        let (endpoint, binding) = self.bind_endpoint(thread, handle)?;
-        if let Binding::Elsewhere(cpu) = binding {
-            return Err(Stop::Elsewhere(cpu));
-        }
+        let endpoint = self.bind_endpoint(thread, handle)?;
         self.reply(thread)?;
         self.receive(name, endpoint)?;
         Ok(Next::Blocked)
@@ -56,13 +39,11 @@ impl<M: Machine> Kernel<M> {
         self.fetch(operands, operands.a())
     }
 
-    fn fetch(&self, operands: &Operands<'_>, name: Name<Endpoint>) -> Result<Next, Stop> {
-        let home = self.at(name).header.home.load(Ordering::Acquire) as usize;
-        let wanted = operands.thread.header.home.load(Ordering::Acquire) as usize;
-        if home != self.cpu() && home != wanted {
-            return Err(Stop::Elsewhere(home));
-        }
-        if home == self.cpu() && home != wanted {
+    /// The same for an endpoint that its operands name elsewhere.
+    pub(super) fn fetch(&self, operands: &Operands<'_>, name: Name<Endpoint>) -> Result<Next, Stop> {
+        let wanted = operands.thread.header.home();
+        if self.at(name).header.home() != wanted {
+            self.at_home(name)?;
             self.hand_over_endpoint(name, wanted)?;
         }
         operands.thread.must_continue.set(1);
@@ -71,10 +52,8 @@ impl<M: Machine> Kernel<M> {
 
     /// `endpoint_create()`. Checks: the quota.
     pub(super) fn endpoint_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
-        let (name, _) = self.allocate::<Endpoint>(quota)?;
-        self.return_handle(operands, 0, Held::new(name, Kind::Endpoint, Rights::all()));
-        Ok(Next::Done)
+        let (name, _) = self.allocate::<Endpoint>(self.payer(operands))?;
+        self.give(operands, name, Rights::all())
     }
 
     /// `endpoint_mint(endpoint, badge)`.
@@ -82,29 +61,28 @@ impl<M: Machine> Kernel<M> {
     /// Checks, in order: the endpoint (`MINT`); it lives; the quota.
     pub(super) fn endpoint_mint(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let endpoint: Name<Endpoint> = operands.a();
-        if self.at(endpoint).header.is_dead.load(Ordering::Acquire) != 0 {
+        if self.at(endpoint).header.is_dead() {
             return Err(Outcome::InvalidState.into());
         }
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
-        let (name, connection) = self.allocate::<Connection>(quota)?;
+        let (name, connection) = self.allocate::<Connection>(self.payer(operands))?;
         connection.endpoint.set(endpoint);
         connection.badge.set(operands.word(0));
         self.pin(endpoint);
-        self.return_handle(operands, 0, Held::new(name, Kind::Connection, KEEPER));
-        self.return_handle(operands, 1, Held::new(name, Kind::Connection, Rights::CLIENT));
+        self.return_handle(operands, 0, Held::new(name, KEEPER));
+        self.return_handle(operands, 1, Held::new(name, Rights::CLIENT));
         Ok(Next::Done)
     }
 
     /// `connection_revoke(connection)`, at the endpoint's home. Checks: the Connection (`REVOKE`).
     pub(super) fn connection_revoke(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Connection> = operands.a();
-        self.endpoint_at_home(self.at(name).endpoint.get())?;
+        self.at_home(self.at(name).endpoint.get())?;
         Ok(if self.revoke_connection(name) { Next::Done } else { Next::Again })
     }
 
     /// `endpoint_info(endpoint)`, at its home. Checks: the endpoint (`INSPECT`).
     pub(super) fn endpoint_info(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let endpoint = self.endpoint_at_home(operands.a())?;
+        let endpoint = self.at_home(operands.a::<Endpoint>())?;
         let oldest = endpoint
             .calls
             .iter()
@@ -121,14 +99,6 @@ impl<M: Machine> Kernel<M> {
         Ok(Next::Done)
     }
 
-    fn endpoint_at_home(&self, name: Name<Endpoint>) -> Result<&Endpoint, Stop> {
-        let endpoint = self.at(name);
-        match endpoint.header.home.load(Ordering::Acquire) as usize {
-            home if home == self.cpu() => Ok(endpoint),
-            home => Err(Stop::Elsewhere(home)),
-        }
-    }
-
     /// `call_create(endpoint, cookie, address)`.
     ///
     /// Checks, in order: the endpoint (`RECEIVE`); no other process receives on it; the address; the quota.
@@ -138,10 +108,7 @@ impl<M: Machine> Kernel<M> {
         }
         let thread = operands.thread;
         let handle = Handle(thread.context.handles.get() as u32);
-        let (endpoint, binding) = self.bind_endpoint(thread, handle)?;
-        if let Binding::Elsewhere(cpu) = binding {
-            return Err(Stop::Elsewhere(cpu));
-        }
+        let endpoint = self.bind_endpoint(thread, handle)?;
         let range = UserRange::new(operands.word(1), PAGE_SIZE as u64)?;
         let process_name = thread.process.get();
         let quota = self.at(process_name).header.quota.get();
@@ -165,8 +132,7 @@ impl<M: Machine> Kernel<M> {
         self.pin(endpoint);
         // It stays in its process: its page is mapped there.
         let rights = Rights::all().difference(Rights::TRANSFER.union(Rights::DUPLICATE));
-        self.return_handle(operands, 0, Held::new(name, Kind::Call, rights));
-        Ok(Next::Done)
+        self.give(operands, name, rights)
     }
 
     /// Message pages: memory of the process's own, present from the start, mapped at `range`, with a reference for the caller to keep.
@@ -190,7 +156,7 @@ impl<M: Machine> Kernel<M> {
         match result {
             Ok(()) => Ok(name),
             Err(outcome) => {
-                self.unpin(Kind::Memory, name.cast());
+                self.unpin(name);
                 Err(outcome)
             }
         }

@@ -4,8 +4,7 @@ use abi::{Handle, Rights};
 
 use super::{Next, Operands, Stop};
 use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `handle_close(handle)`. Checks: the handle.

@@ -2,21 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::layout::PAGE_SIZE;
-use abi::syscall::{InterruptKind, MemoryKind};
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, layout::PAGE_SIZE, syscall::InterruptKind, syscall::MemoryKind};
 
 use super::{Next, Operands, Stop};
-use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::{CacheKind, InterruptLine, Machine, Polarity, Trigger};
+use crate::machine::{CacheKind, InterruptLine, Polarity, Trigger};
 use crate::mem::frame::{Frame, FrameRange};
-use crate::object::header::Kind;
-use crate::object::interrupt::Interrupt;
-use crate::object::io_ports::IoPorts;
-use crate::object::io_space::IoSpace;
-use crate::object::name::Name;
-use crate::object::notification::Notification;
+use crate::object::{Interrupt, IoPorts, IoSpace, Name, Notification};
+use crate::{Kernel, Machine};
 
 /// Physical addresses end here, whatever the machine.
 const PHYSICAL_END: u64 = 1 << 46;
@@ -33,8 +25,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::BadArgument.into());
         }
         let gsi = u32::try_from(operands.word(1)).map_err(|_| Outcome::BadArgument)?;
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
-        let (name, interrupt) = self.allocate::<Interrupt>(quota)?;
+        let (name, interrupt) = self.allocate::<Interrupt>(self.payer(operands))?;
         let vector = match self.take_vector(name) {
             Ok(vector) => vector,
             Err(outcome) => {
@@ -62,8 +53,7 @@ impl<M: Machine> Kernel<M> {
             let message = self.machine().message(vector, self.cpu());
             operands.set_words(&[message.address, message.data]);
         }
-        self.return_handle(operands, 0, Held::new(name, Kind::Interrupt, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// `hardware_memory(hardware, address, length, cache)`.
@@ -89,17 +79,16 @@ impl<M: Machine> Kernel<M> {
         if self.shared().is_protected(range) {
             return Err(Outcome::BadAddress.into());
         }
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
+        let quota = self.payer(operands);
         let name = self.make_fixed(quota, range, MemoryKind::Device, cache)?;
         let rights = Rights::all().difference(Rights::EXECUTE);
-        self.return_handle(operands, 0, Held::new(name, Kind::Memory, rights));
-        Ok(Next::Done)
+        self.give(operands, name, rights)
     }
 
     /// `hardware_iospace(hardware, device)`. Checks, in order: the authority (`MANAGE`); the PCI address; the quota.
     pub(super) fn hardware_io_space(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let device = u16::try_from(operands.word(0)).map_err(|_| Outcome::BadArgument)?;
-        let quota_name = self.at(operands.thread.process.get()).header.quota.get();
+        let quota_name = self.payer(operands);
         let (name, space) = self.allocate::<IoSpace>(quota_name)?;
         match self.take_charged_frame(self.at(quota_name)) {
             Ok(frame) => space.entries.set(frame.number()),
@@ -109,8 +98,7 @@ impl<M: Machine> Kernel<M> {
             }
         }
         space.device.set(u32::from(device));
-        self.return_handle(operands, 0, Held::new(name, Kind::IoSpace, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// `hardware_ports(hardware, first, count)`. Checks, in order: the authority (`MANAGE`); the range; the quota.
@@ -121,12 +109,10 @@ impl<M: Machine> Kernel<M> {
         if !is_range {
             return Err(Outcome::BadArgument.into());
         }
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
-        let (name, ports) = self.allocate::<IoPorts>(quota)?;
+        let (name, ports) = self.allocate::<IoPorts>(self.payer(operands))?;
         ports.first.set(first as u32);
         ports.count.set(count as u32);
-        self.return_handle(operands, 0, Held::new(name, Kind::IoPorts, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// `hardware_log(hardware, length)`: bytes of the send page. Checks, in order: the authority (`MANAGE`); the length.
@@ -178,7 +164,7 @@ impl<M: Machine> Kernel<M> {
             self.shared().idle_notification.swap(name.bits(), Ordering::AcqRel)
         };
         if old != 0 {
-            self.unpin(Kind::Notification, Name::from_bits(old));
+            self.unpin(Name::<Notification>::from_bits(old));
         }
         Ok(Next::Done)
     }
@@ -202,7 +188,7 @@ impl<M: Machine> Kernel<M> {
         };
         if name.is_some() {
             self.signal(name, 1 << self.cpu());
-            self.unpin(Kind::Notification, name.cast());
+            self.unpin(name);
         }
     }
 }

@@ -5,23 +5,16 @@ use core::sync::atomic::Ordering;
 use abi::Outcome;
 
 use super::{Next, Operands, Stop};
-use crate::kernel::Kernel;
-use crate::machine::{DEVICE_VECTORS, Machine};
-use crate::object::header::Kind;
-use crate::object::interrupt::Interrupt;
-use crate::object::name::Name;
-use crate::object::notification::Notification;
+use crate::machine::DEVICE_VECTORS;
+use crate::object::{Interrupt, Name, Notification};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `interrupt_bind(interrupt, notification, bit)`, on the CPU that the interrupt arrives at.
     ///
     /// Checks, in order: the interrupt (`MANAGE`); the notification (`SIGNAL`); the bit.
     pub(super) fn interrupt_bind(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let interrupt = self.at(operands.a::<Interrupt>());
-        let home = interrupt.header.home.load(Ordering::Acquire) as usize;
-        if home != self.cpu() {
-            return Err(Stop::Elsewhere(home));
-        }
+        let interrupt = self.at_home(operands.a::<Interrupt>())?;
         let bit = operands.word(0);
         if bit >= 64 {
             return Err(Outcome::BadArgument.into());
@@ -31,7 +24,7 @@ impl<M: Machine> Kernel<M> {
         interrupt.bit.store(bit as u32, Ordering::Relaxed);
         let old = Name::<Notification>::from_bits(interrupt.notification.swap(notification.bits(), Ordering::AcqRel));
         if old.is_some() {
-            self.unpin(Kind::Notification, old.cast());
+            self.unpin(old);
         }
         if interrupt.is_line.get() != 0 {
             self.machine().unmask_line(interrupt.gsi.get());

@@ -2,21 +2,14 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::layout::PAGE_SIZE;
-use abi::syscall::{MemoryKind, protection};
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, layout::PAGE_SIZE, syscall::MemoryKind, syscall::protection};
 
 use super::{Next, Operands, Stop};
-use crate::kernel::Kernel;
-use crate::machine::{MAX_PORT_RANGES, Machine, PortRange};
+use crate::machine::{MAX_PORT_RANGES, PortRange};
 use crate::mem::frame::Frame;
-use crate::object::header::Kind;
-use crate::object::io_ports::IoPorts;
-use crate::object::io_space::{IoEntries, IoEntry, IoSpace};
-use crate::object::memory::Memory;
-use crate::object::name::Name;
-use crate::object::process::Process;
+use crate::object::{IoEntries, IoEntry, IoPorts, IoSpace, Memory, Name, Process};
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `io_space_map(space, memory, protection, offset, length)`.
@@ -99,7 +92,7 @@ impl<M: Machine> Kernel<M> {
                     .find(|memory| memory.is_some())
             };
             match entry {
-                Some(memory) => self.unpin(Kind::Memory, memory.cast()),
+                Some(memory) => self.unpin(memory),
                 None => return Ok(Next::Done),
             }
         }

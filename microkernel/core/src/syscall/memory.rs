@@ -2,18 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
-use abi::layout::PAGE_SIZE;
-use abi::syscall::MemoryKind;
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, layout::PAGE_SIZE, syscall::MemoryKind};
 
 use super::{Next, Operands, Stop};
-use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::shrink::Step;
-use crate::object::header::Kind;
-use crate::object::memory::Memory;
+use crate::object::Memory;
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 /// Pages in so many bytes, which must be whole ones.
 pub(super) fn whole_pages(length: u64) -> Result<u64, Outcome> {
@@ -28,7 +23,7 @@ impl<M: Machine> Kernel<M> {
     /// `memory_create(length, kind)`. Checks, in order: the length; the kind; the quota; for contiguous memory, the machine.
     pub(super) fn memory_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let pages = whole_pages(operands.word(0))?;
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
+        let quota = self.payer(operands);
         let name = if operands.word(1) == MemoryKind::Anonymous as u64 {
             self.make_anonymous(quota, pages)?
         } else if operands.word(1) == MemoryKind::Contiguous as u64 {
@@ -36,8 +31,7 @@ impl<M: Machine> Kernel<M> {
         } else {
             return Err(Outcome::BadArgument.into());
         };
-        self.return_handle(operands, 0, Held::new(name, Kind::Memory, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// `memory_resize(memory, length)`, one step.

@@ -14,21 +14,21 @@ mod memory;
 mod notification;
 mod process;
 mod quota;
-mod signature;
+mod table;
 mod thread;
 
 pub use process::fault_handle;
 pub use thread::ThreadStart;
 
-use abi::records::ThreadState;
-use abi::{Handle, Operation, Outcome};
+use abi::{Handle, Operation, Outcome, Rights, records::ThreadState};
+
+use self::table::Parameter;
 
 use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::name::Name;
-use crate::object::thread::Thread;
+use crate::kernel::Figure;
+use crate::object::{Name, Object, Process, Quota, Thread};
 use crate::sched::inbox::reason;
+use crate::{Kernel, Machine};
 
 /// What a system call came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,8 +120,7 @@ impl Operands<'_> {
 impl<M: Machine> Kernel<M> {
     /// The current thread's system call, the long way.
     pub fn slow_syscall(&self) {
-        let calls = &self.statistics.system_calls;
-        calls.set(calls.get() + 1);
+        self.count(Figure::SystemCalls, 1);
         let name = self.current();
         if name.is_none() {
             return;
@@ -143,14 +142,14 @@ impl<M: Machine> Kernel<M> {
         };
         let result = match operation {
             Operation::Null => Ok(Next::Done),
-            Operation::Call => self.call(name).map(|()| Next::Blocked).map_err(Stop::from),
-            Operation::Reply => self.reply(thread).map(|()| Next::Done).map_err(Stop::from),
+            Operation::Call => self.call(name),
+            Operation::Reply => self.reply(thread),
             Operation::Receive => self.start_receive(name, thread),
             Operation::ReplyReceive => self.reply_receive(name, thread),
-            Operation::CallStart => self.call_start(name).map(|()| Next::Done).map_err(Stop::from),
-            Operation::CallFinish => self.call_finish(thread).map(|()| Next::Written).map_err(Stop::from),
-            Operation::CallCancel => self.call_cancel(thread).map(|()| Next::Done).map_err(Stop::from),
-            Operation::Ring => self.ring(thread).map(|()| Next::Written).map_err(Stop::from),
+            Operation::CallStart => self.call_start(name),
+            Operation::CallFinish => self.call_finish(thread),
+            Operation::CallCancel => self.call_cancel(thread),
+            Operation::Ring => self.ring(thread),
             Operation::Yield => {
                 thread.context.info.set(Outcome::Ok as u64);
                 self.yield_current();
@@ -164,7 +163,7 @@ impl<M: Machine> Kernel<M> {
     /// Resolves the handles of a call and makes sure that there is room for those that it returns.
     fn resolve<'k>(&self, name: Name<Thread>, thread: &'k Thread, operation: Operation) -> Result<Operands<'k>, Stop> {
         let process = self.at(thread.process.get());
-        let signature = signature::of(operation);
+        let signature = table::of(operation);
         let handles = thread.context.handles.get();
         let a = self.resolve_one(process, Handle(handles as u32), signature.a)?;
         let b = self.resolve_one(process, Handle((handles >> 32) as u32), signature.b)?;
@@ -172,30 +171,12 @@ impl<M: Machine> Kernel<M> {
         Ok(Operands { name, thread, a, b })
     }
 
-    fn resolve_one(
-        &self,
-        process: &crate::object::process::Process,
-        handle: Handle,
-        parameter: signature::Parameter,
-    ) -> Result<Option<Held>, Outcome> {
-        use signature::Parameter;
+    fn resolve_one(&self, process: &Process, handle: Handle, parameter: Parameter) -> Result<Option<Held>, Outcome> {
         match parameter {
             Parameter::Absent => Ok(None),
-            Parameter::Optional(_, _) if handle.is_none() => Ok(None),
-            Parameter::Needed(kind, rights) | Parameter::Optional(kind, rights) => {
-                let held = self.look_up_any(process, handle)?;
-                if held.kind != kind {
-                    Err(Outcome::WrongType)
-                } else if !held.rights.contains(rights) {
-                    Err(Outcome::NoRights)
-                } else {
-                    Ok(Some(held))
-                }
-            }
-            Parameter::Any(rights) => {
-                let held = self.look_up_any(process, handle)?;
-                held.rights.contains(rights).then_some(Some(held)).ok_or(Outcome::NoRights)
-            }
+            Parameter::Optional(..) if handle.is_none() => Ok(None),
+            Parameter::Optional(kind, rights) => self.look_up_held(process, handle, Some(kind), rights).map(Some),
+            Parameter::Needed(kind, rights) => self.look_up_held(process, handle, kind, rights).map(Some),
         }
     }
 
@@ -237,6 +218,26 @@ impl<M: Machine> Kernel<M> {
     pub fn return_handle(&self, operands: &Operands<'_>, index: usize, held: Held) {
         self.acquire(held);
         operands.thread.results[index & 1].set(Some(held));
+    }
+
+    /// The same for all that most calls return: one object.
+    pub fn give<T: Object>(&self, operands: &Operands<'_>, name: Name<T>, rights: Rights) -> Result<Next, Stop> {
+        self.return_handle(operands, 0, Held::new(name, rights));
+        Ok(Next::Done)
+    }
+
+    /// Who pays for what a call makes: its caller's quota.
+    pub fn payer(&self, operands: &Operands<'_>) -> Name<Quota> {
+        self.at(operands.thread.process.get()).header.quota.get()
+    }
+
+    /// An object that lives here, or where it does.
+    pub fn at_home<T: Object>(&self, name: Name<T>) -> Result<&T, Stop> {
+        let object = self.at(name);
+        match object.header().home() {
+            home if home == self.cpu() => Ok(object),
+            home => Err(Stop::Elsewhere(home)),
+        }
     }
 
     /// Sends the current thread, whose call concerns another CPU, there.
@@ -286,7 +287,7 @@ impl<M: Machine> Kernel<M> {
     /// Sends a thread home that has been away.
     pub fn send_home(&self, name: Name<Thread>) {
         let thread = self.at(name);
-        let home = thread.header.home.load(core::sync::atomic::Ordering::Acquire) as usize;
+        let home = thread.header.home();
         thread.call.set_custody(home);
         if home == self.cpu() {
             self.come_home(name);
@@ -320,70 +321,6 @@ impl<M: Machine> Kernel<M> {
             if let Some(held) = place.take() {
                 self.release(held);
             }
-        }
-    }
-
-    fn run(&self, operation: Operation, operands: &Operands<'_>) -> Result<Next, Stop> {
-        match operation {
-            Operation::HandleClose => self.handle_close(operands),
-            Operation::HandleDuplicate => self.handle_duplicate(operands),
-            Operation::HandleInfo => self.handle_info(operands),
-            Operation::ProcessCreate => self.process_create(operands),
-            Operation::ProcessMap => self.process_map(operands),
-            Operation::ProcessUnmap => self.process_unmap(operands),
-            Operation::ProcessProtect => self.process_protect(operands),
-            Operation::ProcessGrant => self.process_grant(operands),
-            Operation::ProcessKill => self.process_kill(operands),
-            Operation::ProcessExit => self.process_exit(operands),
-            Operation::ProcessMove => self.process_move(operands),
-            Operation::ProcessInfo => self.process_info(operands),
-            Operation::ProcessThread => self.process_thread(operands),
-            Operation::ProcessRead => self.process_read(operands),
-            Operation::ProcessWrite => self.process_write(operands),
-            Operation::ThreadCreate => self.thread_create(operands),
-            Operation::ThreadStart => self.thread_start(operands),
-            Operation::ThreadSuspend => self.thread_suspend(operands),
-            Operation::ThreadResume => self.thread_resume(operands),
-            Operation::ThreadPriority => self.thread_priority(operands),
-            Operation::ThreadRegisters => self.thread_registers(operands),
-            Operation::ThreadSetRegisters => self.thread_set_registers(operands),
-            Operation::ThreadExit => self.thread_exit(operands),
-            Operation::ThreadInfo => self.thread_info(operands),
-            Operation::EndpointCreate => self.endpoint_create(operands),
-            Operation::EndpointMint => self.endpoint_mint(operands),
-            Operation::ConnectionRevoke => self.connection_revoke(operands),
-            Operation::EndpointInfo => self.endpoint_info(operands),
-            Operation::CallCreate => self.call_create(operands),
-            Operation::NotificationCreate => self.notification_create(operands),
-            Operation::NotificationSignal => self.notification_signal(operands),
-            Operation::NotificationWait => self.notification_wait(operands),
-            Operation::NotificationPoll => self.notification_poll(operands),
-            Operation::NotificationBind => self.notification_bind(operands),
-            Operation::MemoryCreate => self.memory_create(operands),
-            Operation::MemoryResize => self.memory_resize(operands),
-            Operation::MemoryInfo => self.memory_info(operands),
-            Operation::CapsuleCreate => self.capsule_create(operands),
-            Operation::CapsuleMemory => self.capsule_memory(operands),
-            Operation::CapsuleKeep => self.capsule_keep(operands),
-            Operation::CapsuleTake => self.capsule_take(operands),
-            Operation::CapsuleClear => self.capsule_clear(operands),
-            Operation::InterruptBind => self.interrupt_bind(operands),
-            Operation::InterruptAcknowledge => self.interrupt_acknowledge(operands),
-            Operation::IoSpaceMap => self.io_space_map(operands),
-            Operation::IoSpaceUnmap => self.io_space_unmap(operands),
-            Operation::IoSpaceRelease => self.io_space_release(operands),
-            Operation::IoPortsEnable => self.io_ports_enable(operands),
-            Operation::QuotaSplit => self.quota_split(operands),
-            Operation::QuotaRead => self.quota_read(operands),
-            Operation::QuotaClose => self.quota_close(operands),
-            Operation::HardwareInterrupt => self.hardware_interrupt(operands),
-            Operation::HardwareMemory => self.hardware_memory(operands),
-            Operation::HardwareIoSpace => self.hardware_io_space(operands),
-            Operation::HardwarePorts => self.hardware_ports(operands),
-            Operation::HardwareLog => self.hardware_log(operands),
-            Operation::HardwareCpu => self.hardware_cpu(operands),
-            Operation::HardwareIdle => self.hardware_idle(operands),
-            _ => Err(Stop::Refused(Outcome::BadOperation)),
         }
     }
 }

@@ -5,22 +5,14 @@ use core::sync::atomic::Ordering;
 use abi::{Handle, Outcome, Rights};
 
 use super::{Next, Operands, Stop};
-use crate::handle::Held;
-use crate::ipc::endpoint::Binding;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::endpoint::Endpoint;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::notification::Notification;
+use crate::object::{Endpoint, Name, Notification};
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// `notification_create()`. Checks: the quota.
     pub(super) fn notification_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let quota = self.at(operands.thread.process.get()).header.quota.get();
-        let (name, _) = self.allocate::<Notification>(quota)?;
-        self.return_handle(operands, 0, Held::new(name, Kind::Notification, Rights::all()));
-        Ok(Next::Done)
+        let (name, _) = self.allocate::<Notification>(self.payer(operands))?;
+        self.give(operands, name, Rights::all())
     }
 
     /// `notification_signal(notification, bits)`. Checks: the notification (`SIGNAL`).
@@ -40,8 +32,8 @@ impl<M: Machine> Kernel<M> {
     ///
     /// Checks, in order: the notification (`WAIT`); a bit is asked for; unless one is set: it is not bound, and the deadline is to come.
     pub(super) fn notification_wait(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let name = operands.a();
-        self.notification_at_home(name)?;
+        let name: Name<Notification> = operands.a();
+        self.at_home(name)?;
         let mask = operands.word(0);
         if mask == 0 {
             return Err(Outcome::BadArgument.into());
@@ -67,24 +59,12 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn notification_bind(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Notification> = operands.a();
         let endpoint_name: Name<Endpoint> = operands.b();
-        let endpoint_home = self.at(endpoint_name).header.home.load(Ordering::Acquire) as usize;
-        let thread_home = operands.thread.header.home.load(Ordering::Acquire) as usize;
         if operands.thread.is_away.get() == 0 {
-            let handle = Handle((operands.thread.context.handles.get() >> 32) as u32);
-            let (_, binding) = self.bind_endpoint(operands.thread, handle)?;
-            if let Binding::Elsewhere(cpu) = binding {
-                return Err(Stop::Elsewhere(cpu));
-            }
-        } else if endpoint_home != thread_home {
-            // It came to fetch the endpoint.
-            if endpoint_home != self.cpu() {
-                return Err(Stop::Elsewhere(endpoint_home));
-            }
-            self.hand_over_endpoint(endpoint_name, thread_home)?;
-            operands.thread.must_continue.set(1);
-            return Ok(Next::Written);
+            self.bind_endpoint(operands.thread, Handle((operands.thread.context.handles.get() >> 32) as u32))?;
+        } else if self.at(endpoint_name).header.home() != operands.thread.header.home() {
+            return self.fetch(operands, endpoint_name);
         }
-        let notification = self.notification_at_home(name)?;
+        let notification = self.at_home(name)?;
         if notification.bound().is_some() || !notification.waiters.is_empty() {
             return Err(Outcome::Busy.into());
         }
@@ -93,13 +73,5 @@ impl<M: Machine> Kernel<M> {
         notification.bound.store(endpoint_name.bits(), Ordering::Release);
         self.kick_notification(name);
         Ok(Next::Done)
-    }
-
-    fn notification_at_home(&self, name: Name<Notification>) -> Result<&Notification, Stop> {
-        let notification = self.at(name);
-        match notification.header.home.load(Ordering::Acquire) as usize {
-            home if home == self.cpu() => Ok(notification),
-            home => Err(Stop::Elsewhere(home)),
-        }
     }
 }

@@ -1,42 +1,21 @@
 //! System calls on processes. All but `process_create` are performed at the process's home.
 
-use core::sync::atomic::Ordering;
-
-use abi::layout::PAGE_SIZE;
-use abi::message::TransferMode;
-use abi::records::DeathCause;
-use abi::syscall::protection;
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, layout::PAGE_SIZE, message::TransferMode, records::DeathCause, syscall::protection};
 
 use super::{Next, Operands, Stop};
 use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
 use crate::mem::frame::Frame;
 use crate::mem::unmap::{MappingRequest, UserRange, check_protection};
-use crate::object::connection::Connection;
-use crate::object::endpoint::PRIORITIES;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::{Quota, Resource};
+use crate::object::{Connection, Name, PRIORITIES, Process, Quota, Resource};
 use crate::sync::Order;
+use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// The process that a call is about, which is alive and lives here.
     fn living_process(&self, operands: &Operands<'_>) -> Result<(Name<Process>, &Process), Stop> {
         let name: Name<Process> = operands.a();
-        let process = self.process_at_home(name)?;
+        let process = self.at_home(name)?;
         if process.is_alive() { Ok((name, process)) } else { Err(Outcome::InvalidState.into()) }
-    }
-
-    /// A process that lives here.
-    pub(super) fn process_at_home(&self, name: Name<Process>) -> Result<&Process, Stop> {
-        let process = self.at(name);
-        match process.home() {
-            home if home == self.cpu() => Ok(process),
-            home => Err(Stop::Elsewhere(home)),
-        }
     }
 
     /// `process_create(quota, fault connection, priority)`.
@@ -50,8 +29,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::BadArgument.into());
         }
         let name = self.make_process(operands.a(), operands.b(), highest as u32)?;
-        self.return_handle(operands, 0, Held::new(name, Kind::Process, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// A process without threads. It keeps itself alive.
@@ -62,7 +40,7 @@ impl<M: Machine> Kernel<M> {
         highest: u32,
     ) -> Result<Name<Process>, Outcome> {
         let quota = self.at(quota_name);
-        if quota.header.is_dead.load(Ordering::Acquire) != 0 {
+        if quota.header.is_dead() {
             return Err(Outcome::InvalidState);
         }
         if highest as usize >= PRIORITIES {
@@ -190,7 +168,7 @@ impl<M: Machine> Kernel<M> {
     /// `process_kill(process, code)`. Checks: the process (`MANAGE`). One that is dead already stays as it is.
     pub(super) fn process_kill(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Process> = operands.a();
-        self.process_at_home(name)?;
+        self.at_home(name)?;
         self.condemn(name, DeathCause::Killed, operands.word(0));
         Ok(self.after_condemning(operands))
     }
@@ -226,7 +204,7 @@ impl<M: Machine> Kernel<M> {
     /// `process_info(process)`. Checks: the process (`INSPECT`).
     pub(super) fn process_info(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let name: Name<Process> = operands.a();
-        let process = self.process_at_home(name)?;
+        let process = self.at_home(name)?;
         operands.set_result(process.state() as u64 | u64::from(process.cause()) << 8 | (process.home() as u64) << 16);
         operands.set_second_result(process.code.get());
         let handles = process.slots_made.get().saturating_sub(process.free_slots.get() + 1);
@@ -245,12 +223,12 @@ impl<M: Machine> Kernel<M> {
 
     /// `process_thread(process, number)`. Checks, in order: the process (`INSPECT | MANAGE`); such a thread exists.
     pub(super) fn process_thread(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let process = self.process_at_home(operands.a())?;
+        let process = self.at_home(operands.a::<Process>())?;
         let number = operands.word(0);
         let mut next = process.threads.first();
         while let Some(thread) = next {
             if u64::from(self.at(thread).number.get()) == number {
-                self.return_handle(operands, 0, Held::new(thread, Kind::Thread, Rights::all()));
+                self.return_handle(operands, 0, Held::new(thread, Rights::all()));
                 return Ok(Next::Done);
             }
             next = self.next_in(&process.threads, thread);
@@ -344,7 +322,7 @@ impl Direction {
 
 /// The counted copy of a Connection that a process keeps for its faults.
 pub fn fault_handle(connection: Name<Connection>) -> Held {
-    Held::new(connection, Kind::Connection, Rights::CALL)
+    Held::new(connection, Rights::CALL)
 }
 
 /// The most that a mapping made with these rights may allow.

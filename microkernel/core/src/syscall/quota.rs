@@ -1,16 +1,11 @@
 //! System calls on quotas.
 
-use abi::records::DeathCause;
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, records::DeathCause};
 
 use super::{Next, Operands, Stop};
-use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::Machine;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::quota::{Quota, Resource};
+use crate::object::{Name, Quota, Resource};
 use crate::sched::inbox::reason;
+use crate::{Kernel, Machine};
 
 /// Processes that are condemned in one stay in the kernel.
 const SLICE: usize = 8;
@@ -22,8 +17,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn quota_split(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let amounts = [operands.word(0), operands.word(1), operands.word(2)];
         let name = self.split_quota(operands.a(), amounts)?;
-        self.return_handle(operands, 0, Held::new(name, Kind::Quota, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// `quota_read(quota)`. Checks: the quota (`INSPECT`).
@@ -52,7 +46,7 @@ impl<M: Machine> Kernel<M> {
             } else {
                 self.post(process.cast(), reason::KILL, home);
             }
-            self.unpin(Kind::Process, process.cast());
+            self.unpin(process);
             if self.current() != operands.name && operands.thread.is_away.get() == 0 {
                 // It closed the quota that it lived under.
                 return Ok(Next::Blocked);

@@ -1,22 +1,13 @@
 //! System calls on threads, performed at their process's home.
 
-use core::sync::atomic::Ordering;
-
-use abi::layout::{PAGE_SIZE, USER_END};
-use abi::records::ThreadState;
-use abi::{Outcome, Rights};
+use abi::{Outcome, Rights, layout::PAGE_SIZE, layout::USER_END, records::ThreadState};
 
 use super::{Next, Operands, Stop};
-use crate::handle::Held;
-use crate::kernel::Kernel;
-use crate::machine::{CHOOSABLE_FLAGS, INITIAL_FLAGS, Machine, UserContext};
+use crate::machine::{CHOOSABLE_FLAGS, INITIAL_FLAGS, UserContext};
 use crate::mem::frame::Frame;
 use crate::mem::unmap::UserRange;
-use crate::object::header::Kind;
-use crate::object::name::Name;
-use crate::object::process::Process;
-use crate::object::quota::Resource;
-use crate::object::thread::Thread;
+use crate::object::{Name, Process, Resource, Thread};
+use crate::{Kernel, Machine};
 
 /// How a thread begins.
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +39,13 @@ impl<M: Machine> Kernel<M> {
             priority: u32::try_from(operands.word(5)).map_err(|_| Outcome::BadArgument)?,
             fs_base: operands.word(6),
         };
-        let process = self.process_at_home(operands.a())?;
+        let process = self.at_home(operands.a::<Process>())?;
         if !process.is_alive() {
             return Err(Outcome::InvalidState.into());
         }
         let name = self.make_thread(operands.a(), &start)?;
         operands.set_second_result(u64::from(self.at(name).number.get()));
-        self.return_handle(operands, 0, Held::new(name, Kind::Thread, Rights::all()));
-        Ok(Next::Done)
+        self.give(operands, name, Rights::all())
     }
 
     /// A thread of a process that is alive and lives here, not yet started. The process keeps it.
@@ -115,16 +105,8 @@ impl<M: Machine> Kernel<M> {
         Ok(name)
     }
 
-    fn thread_at_home(&self, operands: &Operands<'_>) -> Result<&Thread, Stop> {
-        let thread = self.at(operands.a::<Thread>());
-        match thread.header.home.load(Ordering::Acquire) as usize {
-            home if home == self.cpu() => Ok(thread),
-            home => Err(Stop::Elsewhere(home)),
-        }
-    }
-
     fn living_thread(&self, operands: &Operands<'_>) -> Result<&Thread, Stop> {
-        let thread = self.thread_at_home(operands)?;
+        let thread = self.at_home(operands.a::<Thread>())?;
         if thread.is(ThreadState::Dead) || !self.at(thread.process.get()).is_alive() {
             return Err(Outcome::InvalidState.into());
         }
@@ -246,7 +228,7 @@ impl<M: Machine> Kernel<M> {
 
     /// `thread_info(thread)`. Checks: the thread (`INSPECT`).
     pub(super) fn thread_info(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let thread = self.thread_at_home(operands)?;
+        let thread = self.at_home(operands.a::<Thread>())?;
         let machine = self.machine();
         let since = machine.ticks().wrapping_sub(thread.since.get());
         operands.set_result(thread.state() as u64 | u64::from(thread.priority.get()) << 8);

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use abi::image::{EntryKind, ImageEntry, ImageHeader, SEGMENT_EXECUTABLE};
+use abi::image::SEGMENT_EXECUTABLE;
 use abi::{Handle, Operation, Outcome};
-use kernel_core::machine::{BootFacts, Frame, FrameRange, Resume, UserContext};
+use kernel_core::machine::{BootFacts, Frame, FrameRange, InitSegment, Resume, UserContext};
 use kernel_core::{FastPath, Kernel, Shared};
 
 use super::machine::{Bus, ModelMachine};
@@ -181,62 +181,14 @@ impl Drop for World {
     }
 }
 
-fn store_bytes(bus: &Bus, frame: Frame, offset: usize, bytes: &[u8]) {
-    for (index, byte) in bytes.iter().enumerate() {
-        let at = offset + index;
-        let word = &bus.words(frame.plus((at / 4096) as u64))[at % 4096 / 8];
-        let shift = at % 8 * 8;
-        word.set(word.get() & !(0xff << shift) | u64::from(*byte) << shift);
-    }
-}
-
-/// An image with one page of program.
-fn build_image(bus: &Bus) {
-    let crc = |bytes: &[u8]| crc32fast::hash(bytes);
-    let mut directory = Vec::new();
-    let contents = [0x90u8; 64];
-    let entry = ImageEntry {
-        kind: EntryKind::InitSegment as u32,
-        crc: crc(&contents),
-        name_offset: 0,
-        name_length: 0,
-        offset: 4096,
-        length: 64,
-        address: ENTRY,
-        memory_length: 4096,
-        flags: SEGMENT_EXECUTABLE,
-        reserved: 0,
-    };
-    for value in [entry.kind, entry.crc, entry.name_offset, entry.name_length] {
-        directory.extend(value.to_le_bytes());
-    }
-    for value in [entry.offset, entry.length, entry.address, entry.memory_length] {
-        directory.extend(value.to_le_bytes());
-    }
-    for value in [entry.flags, entry.reserved] {
-        directory.extend(value.to_le_bytes());
-    }
-    let mut header = Vec::new();
-    header.extend(ImageHeader::MAGIC.to_le_bytes());
-    header.extend(ImageHeader::VERSION.to_le_bytes());
-    header.extend(1u32.to_le_bytes());
-    for value in [8192u64, 64 + 56, 0, ENTRY] {
-        header.extend(value.to_le_bytes());
-    }
-    header.extend(crc(&directory).to_le_bytes());
-    header.extend(0u32.to_le_bytes());
-    header.extend(0u64.to_le_bytes());
-    let sum = crc(&header);
-    header[52..56].copy_from_slice(&sum.to_le_bytes());
-    store_bytes(bus, IMAGE.first, 0, &header);
-    store_bytes(bus, IMAGE.first, 64, &directory);
-    store_bytes(bus, IMAGE.first, 4096, &contents);
-}
+/// An image: one page of program.
+const SEGMENT: InitSegment =
+    InitSegment { address: ENTRY, memory_bytes: 4096, bytes: 64, first: IMAGE.first, flags: SEGMENT_EXECUTABLE };
 
 impl World {
     pub fn new(cpus: usize, fast: FastPath, seed: u64) -> Self {
         let bus = Bus::new(cpus, FRAMES, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        build_image(&bus);
+        bus.words(IMAGE.first)[0].set(0x9090_9090_9090_9090);
         let shared = Box::into_raw(Box::new(Shared::new()));
         // SAFETY: it lives until the world is dropped, which drops the kernels first.
         let shared_reference: &'static Shared = unsafe { &*shared };
@@ -253,7 +205,8 @@ impl World {
             protected: &[FrameRange { first: Frame::new(0), count: FRAMES }],
             cpu_count: cpus,
             image: IMAGE,
-            image_bytes: 8192,
+            init_entry: ENTRY,
+            init_segments: &[SEGMENT],
             firmware: FrameRange::EMPTY,
             boot_info: BOOT_INFO,
             time_page: TIME_PAGE,

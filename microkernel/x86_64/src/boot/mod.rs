@@ -39,6 +39,7 @@ struct Found {
     free: MemoryMap,
     acpi: Acpi,
     image: Range<u64>,
+    init: (u64, image::Segments),
     rsdp: u64,
     command_line: CommandLine,
     io_apic_bases: Vec<(u64, u32), { abi::boot::MAX_IO_APICS }>,
@@ -93,9 +94,7 @@ fn find(firmware: &direct::FirmwareMemory, loaded: Loaded, entered_at: u64) -> R
     let Some(image) = loaded.image else {
         panic::refuse(format_args!("there is no boot image: give one to QEMU with -initrd"));
     };
-    if let Err(problem) = image::check(&image) {
-        panic::refuse(format_args!("{problem}"));
-    }
+    let init = image::init(&image).unwrap_or_else(|problem| panic::refuse(format_args!("{problem}")));
     let usable = loaded.memory.usable_bytes();
     if usable < NEEDED_BYTES + (image.end - image.start) {
         let needed = needed_mebibytes(image.end - image.start);
@@ -134,6 +133,7 @@ fn find(firmware: &direct::FirmwareMemory, loaded: Loaded, entered_at: u64) -> R
         free,
         acpi,
         image,
+        init,
         rsdp: loaded.rsdp.unwrap_or(0),
         command_line: loaded.command_line,
         io_apic_bases,
@@ -241,7 +241,8 @@ fn run(found: &'static Found, counter_at_boot: u64, frequencies: Frequencies) ->
         protected: &protected,
         cpu_count: smp::running(),
         image: frames(found.image.clone()),
-        image_bytes: found.image.end - found.image.start,
+        init_entry: found.init.0,
+        init_segments: &found.init.1,
         firmware: frames(firmware),
         boot_info: Frame::containing(found.boot_info),
         time_page: Frame::containing(found.time_page),
