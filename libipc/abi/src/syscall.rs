@@ -189,7 +189,7 @@ pub mod protection {
     pub const WRITE: u64 = 2;
     /// Executing.
     pub const EXECUTE: u64 = 4;
-    /// Each process gets its own copy of pages it writes; needs only `READ` on the memory. Not in this version of the kernel.
+    /// With `ProcessMap`: the mapping gets its own copy of each page that is written through it, charged to the process; until then it shows the memory's. Needs only `READ` on the memory, which is not a device's.
     pub const PRIVATE: u64 = 8;
 }
 

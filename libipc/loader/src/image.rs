@@ -59,7 +59,7 @@ pub struct Image {
     /// The file, and where in it the program begins.
     file: Handle<MemoryObject>,
     file_offset: u64,
-    /// For each segment that needs pages of its own: the constants once for all, of data what they are at the start.
+    /// For each segment what is mapped: relocated constants and the first state of data are made once for all processes.
     prepared: Vec<Prepared>,
 }
 
@@ -69,8 +69,8 @@ enum Prepared {
     Shared,
     /// Relocated already; mapped into every process.
     Constants(Handle<MemoryObject>),
-    /// What every process gets a copy of.
-    Template(Vec<u8>),
+    /// Data as it is at the start; each process gets a copy of what it writes.
+    Template(Handle<MemoryObject>),
 }
 
 impl Image {
@@ -90,11 +90,15 @@ impl Image {
         for segment in program.segments() {
             prepared.push(match segment.kind {
                 SegmentKind::Constants | SegmentKind::Text => Prepared::Shared,
-                SegmentKind::RelocatedConstants => Prepared::Constants(filled(
-                    &contents(source, &program, segment, base)?,
-                    segment.length,
-                )?),
-                SegmentKind::Data => Prepared::Template(contents(source, &program, segment, base)?),
+                kind => {
+                    let memory =
+                        filled(&contents(source, &program, segment, base)?, segment.length)?;
+                    if kind == SegmentKind::Data {
+                        Prepared::Template(memory)
+                    } else {
+                        Prepared::Constants(memory)
+                    }
+                }
             });
         }
         Ok(Self {
@@ -161,14 +165,8 @@ impl Image {
                 Prepared::Constants(memory) => {
                     process.map(memory, address, 0, segment.length, Protection::Read)?
                 }
-                Prepared::Template(bytes) => {
-                    process.map(
-                        &filled(bytes, segment.length)?,
-                        address,
-                        0,
-                        segment.length,
-                        Protection::ReadWrite,
-                    )?;
+                Prepared::Template(memory) => {
+                    process.map(memory, address, 0, segment.length, Protection::Private)?
                 }
             }
         }

@@ -9,6 +9,7 @@ use loader::{Image, LoadError, LogMemory, Spawn, SpawnError};
 const READ: u64 = 1;
 const READ_WRITE: u64 = 3;
 const READ_EXECUTE: u64 = 5;
+const PRIVATE: u64 = 11;
 
 /// A program with one segment of each kind: constants at 0, text at 0x1000, relocated constants at 0x2000, data at 0x3000 with two pages.
 fn file() -> Vec<u8> {
@@ -105,7 +106,7 @@ fn a_process_has_its_segments_its_stack_and_its_bootstrap_page() {
     let protections: Vec<_> = [0, 0x1000, 0x2000, 0x3000]
         .map(|offset| made.mappings[find(base + offset)].2)
         .into();
-    assert_eq!(protections, [READ, READ_EXECUTE, READ, READ_WRITE]);
+    assert_eq!(protections, [READ, READ_EXECUTE, READ, PRIVATE]);
     assert_eq!(&made.memory[find(base + 0x1000)][..4], b"text");
     assert_eq!(word(&made.memory[find(base + 0x2000)], 8), base + 0x1000);
     let data = &made.memory[find(base + 0x3000)];

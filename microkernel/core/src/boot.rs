@@ -11,7 +11,7 @@ use crate::handle::Held;
 use crate::kernel::Shared;
 use crate::machine::{BootFacts, CacheKind, InitSegment, MAX_INIT_SEGMENTS, Resume};
 use crate::mem::frame::{Frame, FrameRange};
-use crate::mem::unmap::{MappingRequest, UserRange};
+use crate::mem::unmap::{MappingRequest, Sharing, UserRange};
 use crate::object::{Capsule, Hardware, Kind, Memory, Name, Process, Quota, Resource};
 use crate::syscall::ThreadStart;
 use crate::{Kernel, Machine};
@@ -243,8 +243,10 @@ impl<M: Machine> Kernel<M> {
         bits: u32,
     ) -> Result<(), Outcome> {
         self.pin(memory);
-        let result =
-            self.map(process, &MappingRequest { range, memory, first_page: 0, protection: bits, allowed: bits });
+        let result = self.map(
+            process,
+            &MappingRequest { range, memory, first_page: 0, protection: bits, allowed: bits, sharing: Sharing::Shared },
+        );
         self.unpin(memory);
         result
     }

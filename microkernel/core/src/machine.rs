@@ -128,6 +128,13 @@ pub enum PageAccess {
     ReadExecute,
 }
 
+impl PageAccess {
+    /// The same but for changing it.
+    pub fn without_writing(self) -> Self {
+        if self == Self::ReadWrite { Self::Read } else { self }
+    }
+}
+
 /// How a page is cached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CacheKind {

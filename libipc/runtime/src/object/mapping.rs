@@ -17,6 +17,8 @@ pub enum Protection {
     ReadWrite,
     /// Reading and executing.
     ReadExecute,
+    /// Reading and writing; a page that is written becomes the mapping's own, and others don't see it. Needs only `READ` on the memory.
+    Private,
 }
 
 impl Protection {
@@ -26,6 +28,7 @@ impl Protection {
             Self::Read => protection::READ,
             Self::ReadWrite => protection::READ | protection::WRITE,
             Self::ReadExecute => protection::READ | protection::EXECUTE,
+            Self::Private => protection::READ | protection::WRITE | protection::PRIVATE,
         }
     }
 }

@@ -6,7 +6,7 @@ use abi::{layout::PAGE_SIZE, syscall::MemoryKind, syscall::protection};
 
 use crate::machine::{Access, PageAccess};
 use crate::mem::frame::{Frame, WORDS_PER_FRAME};
-use crate::object::{Mapping, Process};
+use crate::object::{Mapping, Memory, Process};
 use crate::sync::Order;
 use crate::{Kernel, Machine};
 
@@ -55,60 +55,90 @@ impl<M: Machine> Kernel<M> {
         let Some(access) = page_access(mapping.protection.get()).filter(|&access| allows(access, wanted)) else {
             return Filled::Refused;
         };
-        self.fill_from(process, mapping, address & !(PAGE_SIZE as u64 - 1), access)
-    }
-
-    fn fill_from(&self, process: &Process, mapping: &Mapping, address: u64, access: PageAccess) -> Filled {
+        let address = address & !(PAGE_SIZE as u64 - 1);
         let memory = self.at(mapping.memory.get());
-        let page = mapping.first_page.get() + (address - mapping.start.get()) / PAGE_SIZE as u64;
+        let page = mapping.page_at(address);
         let _guard = memory.lock.take(self.machine(), Order::Memory);
-        let pages = memory.pages.load(Ordering::Relaxed);
-        if page >= pages {
-            return Filled::Refused;
-        }
-        let quota = self.at(process.header.quota.get());
-        let Ok(frame) = self.page_frame_or_new(memory, page) else {
-            return Filled::OutOfMemory;
+        let (frame, access) = match self.shown_frame(mapping, memory, page, access, wanted) {
+            Ok(shown) => shown,
+            Err(why) => return why,
         };
         let root = process.root_frame();
-        let Ok(entry) = self.entry_or_new(quota, root, address) else {
+        let Ok(entry) = self.entry_or_new(self.at(process.header.quota.get()), root, address) else {
             return Filled::OutOfMemory;
         };
         let was_present = entry.get() != 0;
-        let cache = memory.cache();
-        entry.set(self.machine().page_entry(frame, access, cache));
+        entry.set(self.machine().page_entry(frame, access, memory.cache()));
         if was_present {
             self.machine().flush_page(root, address);
         }
         if memory.kind() != MemoryKind::Anonymous {
-            let left = (pages - page).min((mapping.end.get() - address) / PAGE_SIZE as u64);
-            let in_table = WORDS_PER_FRAME as u64 - address / PAGE_SIZE as u64 % WORDS_PER_FRAME as u64;
-            for next in 1..AROUND.min(left).min(in_table) {
-                let Some(entry) = self.entry(root, address + next * PAGE_SIZE as u64) else {
-                    break;
-                };
-                if entry.get() == 0 {
-                    entry.set(self.machine().page_entry(frame.plus(next), access, cache));
-                }
-            }
+            self.fill_around(process, mapping, memory, address, access);
         }
         Filled::Present
     }
 
+    /// The frame that a mapping shows as a page of its memory, whose lock is held, and what may be done with it. A private mapping has a page of its own
+    /// once it has written it, or where the memory had none; until then it shows the memory's, which it may not write.
+    fn shown_frame(
+        &self,
+        mapping: &Mapping,
+        memory: &Memory,
+        page: u64,
+        access: PageAccess,
+        wanted: Access,
+    ) -> Result<(Frame, PageAccess), Filled> {
+        let own = mapping.own.get();
+        let is_copied = own.is_some() && self.page_frame(self.at(own), page).is_some();
+        if page >= memory.pages.load(Ordering::Relaxed) && !is_copied {
+            return Err(Filled::Refused);
+        }
+        let theirs = self.page_frame(memory, page);
+        if let Some(frame) = theirs.filter(|_| own.is_some() && !is_copied && wanted != Access::Write) {
+            return Ok((frame, access.without_writing()));
+        }
+        let keeper = if own.is_some() { self.at(own) } else { memory };
+        let frame = self.page_frame_or_new(keeper, page).map_err(|_| Filled::OutOfMemory)?;
+        if let Some(original) = theirs.filter(|_| own.is_some() && !is_copied) {
+            self.machine().copy(original, frame, PAGE_SIZE);
+        }
+        Ok((frame, access))
+    }
+
+    /// Maps the neighbours of a touched page of memory that is one run of frames, but for those that have been copied.
+    fn fill_around(&self, process: &Process, mapping: &Mapping, memory: &Memory, address: u64, access: PageAccess) {
+        let page = mapping.page_at(address);
+        let left = memory.pages.load(Ordering::Relaxed).saturating_sub(page);
+        let left = left.min((mapping.end.get() - address) / PAGE_SIZE as u64);
+        let in_table = WORDS_PER_FRAME as u64 - address / PAGE_SIZE as u64 % WORDS_PER_FRAME as u64;
+        let own = mapping.own.get();
+        let access = if own.is_some() { access.without_writing() } else { access };
+        for next in 1..AROUND.min(left).min(in_table) {
+            let Some(entry) = self.entry(process.root_frame(), address + next * PAGE_SIZE as u64) else {
+                break;
+            };
+            let is_copied = own.is_some() && self.page_frame(self.at(own), page + next).is_some();
+            if let Some(frame) = self.page_frame(memory, page + next).filter(|_| entry.get() == 0 && !is_copied) {
+                entry.set(self.machine().page_entry(frame, access, memory.cache()));
+            }
+        }
+    }
+
     /// The frame behind a mapped address of a process, filled in if need be; for debuggers and loaders, who may read and write whatever the
-    /// process could be given.
-    pub fn frame_behind(&self, process: &Process, address: u64) -> Option<(Frame, usize)> {
+    /// process could be given. What they write in a private mapping is its own.
+    pub fn frame_behind(&self, process: &Process, address: u64, wanted: Access) -> Option<(Frame, usize)> {
         let mapping = self.at(self.mapping_at(process, address)?);
         let memory = self.at(mapping.memory.get());
         if memory.kind() == MemoryKind::Device {
             return None;
         }
-        let page = mapping.first_page.get() + (address - mapping.start.get()) / PAGE_SIZE as u64;
         let _guard = memory.lock.take(self.machine(), Order::Memory);
-        if page >= memory.pages.load(Ordering::Relaxed) {
-            return None;
+        let (frame, _) =
+            self.shown_frame(mapping, memory, mapping.page_at(address), PageAccess::ReadWrite, wanted).ok()?;
+        if wanted == Access::Write && mapping.own.get().is_some() {
+            // The page tables may show the page that has just been copied.
+            self.clear_entries(process, address & !(PAGE_SIZE as u64 - 1), address + 1, 1);
         }
-        let frame = self.page_frame_or_new(memory, page).ok()?;
         Some((frame, (address % PAGE_SIZE as u64) as usize))
     }
 }

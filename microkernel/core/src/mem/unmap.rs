@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use abi::{Outcome, layout::PAGE_SIZE, layout::USER_MAP_END, layout::USER_START, syscall::protection};
 
 use super::fill::page_access;
+use crate::machine::PageAccess;
 use crate::object::{Mapping, Memory, Name, Process};
 use crate::sync::Order;
 use crate::{Kernel, Machine};
@@ -45,15 +46,21 @@ impl UserRange {
 
 /// Checks `Protection` bits: nothing, reading, reading and writing, or reading and executing.
 pub fn check_protection(bits: u64) -> Result<u32, Outcome> {
-    if bits & protection::PRIVATE != 0 {
-        return Err(Outcome::Unsupported);
-    }
     const READ_WRITE: u64 = protection::READ | protection::WRITE;
     const READ_EXECUTE: u64 = protection::READ | protection::EXECUTE;
     match bits {
         0 | protection::READ | READ_WRITE | READ_EXECUTE => Ok(bits as u32),
         _ => Err(Outcome::BadArgument),
     }
+}
+
+/// Whose the pages are that are written through a mapping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    /// The memory's.
+    Shared,
+    /// The mapping's: it gets a copy of each page that it writes.
+    Private,
 }
 
 /// What a mapping shows and how.
@@ -69,6 +76,8 @@ pub struct MappingRequest {
     pub protection: u32,
     /// `protection` bits at most.
     pub allowed: u32,
+    /// Whose what is written is.
+    pub sharing: Sharing,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -85,7 +94,13 @@ impl<M: Machine> Kernel<M> {
         if self.first_mapping(process, request.range.start, request.range.end).is_some() {
             return Err(Outcome::AlreadyMapped);
         }
-        let (name, mapping) = self.allocate::<Mapping>(process.header.quota.get())?;
+        let quota = process.header.quota.get();
+        let (name, mapping) = self.allocate::<Mapping>(quota)?;
+        if request.sharing == Sharing::Private {
+            let own = self.make_anonymous(quota, past).inspect_err(|_| self.free(name))?;
+            self.pin(own);
+            mapping.own.set(own);
+        }
         mapping.start.set(request.range.start);
         mapping.end.set(request.range.end);
         mapping.memory.set(request.memory);
@@ -112,7 +127,7 @@ impl<M: Machine> Kernel<M> {
     /// Ends a mapping whose entries are cleared.
     pub fn detach(&self, process: &Process, name: Name<Mapping>) {
         self.remove_mapping(process, name);
-        let memory_name = self.at(name).memory.get();
+        let (memory_name, own) = (self.at(name).memory.get(), self.at(name).own.get());
         {
             let memory = self.at(memory_name);
             let _guard = memory.lock.take(self.machine(), Order::Memory);
@@ -121,6 +136,9 @@ impl<M: Machine> Kernel<M> {
         }
         self.free(name);
         self.unpin(memory_name);
+        if own.is_some() {
+            self.unpin(own);
+        }
     }
 
     /// Makes two mappings of one, so that one begins at `at`.
@@ -130,11 +148,15 @@ impl<M: Machine> Kernel<M> {
         new.start.set(at);
         new.end.set(old.end.get());
         new.memory.set(old.memory.get());
-        new.first_page.set(old.first_page.get() + (at - old.start.get()) / PAGE_SIZE as u64);
+        new.own.set(old.own.get());
+        new.first_page.set(old.page_at(at));
         new.process.set(old.process.get());
         new.protection.set(old.protection.get());
         new.allowed.set(old.allowed.get());
         self.pin(old.memory.get());
+        if old.own.get().is_some() {
+            self.pin(old.own.get());
+        }
         old.end.set(at);
         self.attach(process, new_name);
         // A shrink under way must look at both parts: those that it has not looked at stand in front.
@@ -178,7 +200,7 @@ impl<M: Machine> Kernel<M> {
         if next == end {
             self.detach(process, name);
         } else {
-            mapping.first_page.set(mapping.first_page.get() + (next - start) / PAGE_SIZE as u64);
+            mapping.first_page.set(mapping.page_at(next));
             mapping.start.set(next);
         }
         Ok(false)
@@ -213,7 +235,10 @@ impl<M: Machine> Kernel<M> {
         mapping.protection.set(bits);
         let cache = self.at(mapping.memory.get()).cache();
         let end = mapping.end.get();
-        let next = self.reprotect_entries(process, mapping.start.get(), end, page_access(bits), cache, SLICE);
+        // Which pages of a private mapping may be written is found out when they are touched.
+        let is_private = mapping.own.get().is_some();
+        let access = page_access(bits).filter(|&access| !(is_private && access == PageAccess::ReadWrite));
+        let next = self.reprotect_entries(process, mapping.start.get(), end, access, cache, SLICE);
         Ok((next < range.end).then_some(next))
     }
 }

@@ -3,6 +3,7 @@
 
 use core::cell::Cell;
 
+use abi::layout::PAGE_SIZE;
 use zerocopy::FromBytes;
 
 use super::{Header, Link, Memory, Name, Process, lists};
@@ -19,6 +20,8 @@ pub struct Mapping {
     pub end: Cell<u64>,
     /// The memory; holds a reference.
     pub memory: Cell<Name<Memory>>,
+    /// The pages that this mapping has of its own, under the same numbers, if it is private; holds a reference.
+    pub own: Cell<Name<Memory>>,
     /// The page of it that `start` shows.
     pub first_page: Cell<u64>,
     /// The process.
@@ -43,4 +46,11 @@ pub struct Mapping {
 lists! {
     /// Mappings of one memory. Memory's lock.
     MemoryMappings of Mapping by of_memory;
+}
+
+impl Mapping {
+    /// The page of the memory that an address of it shows.
+    pub fn page_at(&self, address: u64) -> u64 {
+        self.first_page.get() + (address - self.start.get()) / PAGE_SIZE as u64
+    }
 }

@@ -4,7 +4,7 @@ use abi::{Handle, Outcome, Rights, layout::PAGE_SIZE, syscall::protection};
 
 use super::{Next, Operands, Stop};
 use crate::handle::Held;
-use crate::mem::unmap::{MappingRequest, UserRange};
+use crate::mem::unmap::{MappingRequest, Sharing, UserRange};
 use crate::object::{Call, Connection, Endpoint, Name, Thread};
 use crate::{Kernel, Machine};
 
@@ -150,7 +150,14 @@ impl<M: Machine> Kernel<M> {
             (0..range.pages()).try_for_each(|page| self.page_frame_or_new(memory, page).map(|_| ())).and_then(|()| {
                 self.map(
                     process_name,
-                    &MappingRequest { range, memory: name, first_page: 0, protection: bits, allowed: bits },
+                    &MappingRequest {
+                        range,
+                        memory: name,
+                        first_page: 0,
+                        protection: bits,
+                        allowed: bits,
+                        sharing: Sharing::Shared,
+                    },
                 )
             });
         match result {

@@ -1,12 +1,16 @@
 //! System calls on processes. All but `process_create` are performed at the process's home.
 
-use abi::{Outcome, Rights, layout::PAGE_SIZE, message::TransferMode, records::DeathCause, syscall::protection};
+use abi::{
+    Outcome, Rights, layout::PAGE_SIZE, message::TransferMode, records::DeathCause, syscall::MemoryKind,
+    syscall::protection,
+};
 
 use super::{Next, Operands, Stop};
 use crate::handle::Held;
+use crate::machine::Access;
 use crate::mem::frame::Frame;
-use crate::mem::unmap::{MappingRequest, UserRange, check_protection};
-use crate::object::{Connection, Name, PRIORITIES, Process, Quota, Resource};
+use crate::mem::unmap::{MappingRequest, Sharing, UserRange, check_protection};
+use crate::object::{Connection, Memory, Name, PRIORITIES, Process, Quota, Resource};
 use crate::sync::Order;
 use crate::{Kernel, Machine};
 
@@ -73,12 +77,22 @@ impl<M: Machine> Kernel<M> {
 
     /// `process_map(process, memory, protection, address, offset, length)`.
     ///
-    /// Checks, in order: the process (`MAP`); the memory (`MAP`); the protection, and the memory's rights for it; the range; the process lives;
+    /// Checks, in order: the process (`MAP`); the memory (`MAP`); the protection, and the memory's rights for it (for a private mapping `READ` is enough,
+    /// and it is not a device's); the range; the process lives;
     /// offset and length; nothing is mapped there; the quota.
     pub(super) fn process_map(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let held = operands.held_b()?;
-        let bits = check_protection(operands.argument())?;
-        let allowed = allowed_protection(held.rights);
+        let private = protection::PRIVATE & operands.argument();
+        let bits = check_protection(operands.argument() & !private)?;
+        let mut allowed = allowed_protection(held.rights);
+        let sharing = if private != 0 { Sharing::Private } else { Sharing::Shared };
+        if sharing == Sharing::Private {
+            if self.at(operands.b::<Memory>()).kind() == MemoryKind::Device {
+                return Err(Outcome::Unsupported.into());
+            }
+            // Who can read can copy, and may do with the copy what it likes.
+            allowed |= (allowed & protection::READ as u32) * protection::WRITE as u32;
+        }
         if bits & !allowed != 0 {
             return Err(Outcome::NoRights.into());
         }
@@ -96,6 +110,7 @@ impl<M: Machine> Kernel<M> {
                 first_page: offset / PAGE_SIZE as u64,
                 protection: bits,
                 allowed,
+                sharing,
             },
         )?;
         Ok(Next::Done)
@@ -238,42 +253,38 @@ impl<M: Machine> Kernel<M> {
 
     /// `process_read(process, address, length)`. Checks, in order: the process (`READ`); the length; the process lives; the first byte is there.
     pub(super) fn process_read(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        self.copy_memory(operands, Direction::Read)
+        self.copy_memory(operands, Access::Read)
     }
 
     /// `process_write(process, address, length)`. Checks, in order: the process (`WRITE`); the length; the process lives; the first byte is there
     /// and its mapping may be written.
     pub(super) fn process_write(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        self.copy_memory(operands, Direction::Write)
+        self.copy_memory(operands, Access::Write)
     }
 
-    fn copy_memory(&self, operands: &Operands<'_>, direction: Direction) -> Result<Next, Stop> {
+    fn copy_memory(&self, operands: &Operands<'_>, wanted: Access) -> Result<Next, Stop> {
         let (address, length) = (operands.word(0), operands.word(1));
         if length > PAGE_SIZE as u64 {
             return Err(Outcome::BadArgument.into());
         }
         let (_, process) = self.living_process(operands)?;
         let record = &operands.thread.call;
+        let needed = if wanted == Access::Read { protection::READ } else { protection::WRITE };
         let mut done = 0;
         while done < length {
             let Some(at) = address.checked_add(done) else {
                 break;
             };
             let may =
-                self.mapping_at(process, at).is_some_and(|name| direction.is_allowed(self.at(name).allowed.get()));
-            let Some((frame, offset)) = may.then(|| self.frame_behind(process, at)).flatten() else {
+                self.mapping_at(process, at).is_some_and(|name| u64::from(self.at(name).allowed.get()) & needed != 0);
+            let Some((frame, offset)) = may.then(|| self.frame_behind(process, at, wanted)).flatten() else {
                 break;
             };
             let count = (length - done).min((PAGE_SIZE - offset) as u64) as usize;
-            match direction {
-                Direction::Read => {
-                    let page = Frame::new(record.receive_page.get());
-                    self.copy_between(frame, offset, page, done as usize, count);
-                }
-                Direction::Write => {
-                    let page = Frame::new(record.send_page.get());
-                    self.copy_between(page, done as usize, frame, offset, count);
-                }
+            if wanted == Access::Read {
+                self.copy_between(frame, offset, Frame::new(record.receive_page.get()), done as usize, count);
+            } else {
+                self.copy_between(Frame::new(record.send_page.get()), done as usize, frame, offset, count);
             }
             done += count as u64;
         }
@@ -298,25 +309,6 @@ impl<M: Machine> Kernel<M> {
             word.set(word.get() & !(mask << shift) | value << shift);
             done += room;
         }
-    }
-}
-
-/// Which way bytes go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Direction {
-    /// Out of the process.
-    Read,
-    /// Into it.
-    Write,
-}
-
-impl Direction {
-    fn is_allowed(self, allowed: u32) -> bool {
-        let needed = match self {
-            Self::Read => protection::READ,
-            Self::Write => protection::WRITE,
-        };
-        u64::from(allowed) & needed != 0
     }
 }
 
