@@ -124,13 +124,14 @@ impl HandleTransfer {
     }
 }
 
-/// A window into a MemoryObject that ends with the call.
+/// A window into a MemoryObject that ends with the call. On the receiver's side `handle` is the lease's number, and `offset` is zero: its bytes are counted
+/// from where it begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct LeaseTransfer {
-    /// The MemoryObject.
+    /// The MemoryObject; the number, for the receiver.
     pub handle: u32,
-    /// `READ` or `WRITE`.
+    /// `READ`, `WRITE`, or both.
     pub rights: u16,
     /// Zero.
     pub reserved: u16,

@@ -114,6 +114,9 @@ operations! {
     /// Makes a Call, with its message page mapped in the calling process. a: Endpoint `RECEIVE`, where its end is reported; w0: cookie; w1: page-aligned address. → r0: Call, all rights.
     CallCreate = 64,
 
+    /// Copies between a lease of a received call and memory. a: Memory (`WRITE` to copy from the lease, `READ` to copy to it), or 0 for the thread's message page (the receive page to copy to, the send page to copy from); b: Reply of the call; s: number of the lease; w0: `LeaseDirection`; w1: offset in the lease, w2: offset in the memory or page, w3: length. → r0: bytes copied. `InvalidState` when the caller does not wait any more.
+    LeaseCopy = 65,
+
     /// Makes a notification. → r0: Notification, all rights.
     NotificationCreate = 72,
     /// Sets bits. a: Notification `SIGNAL`; w0: bits.
@@ -205,6 +208,16 @@ pub enum MemoryKind {
     Device = 2,
     /// Frames that the boot loader filled.
     Boot = 3,
+}
+
+/// Which way `LeaseCopy` copies: its `w0`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u64)]
+pub enum LeaseDirection {
+    /// From the lease, which allows `READ`.
+    FromLease = 0,
+    /// To the lease, which allows `WRITE`.
+    ToLease = 1,
 }
 
 /// How an interrupt arrives: `w0` of `HardwareInterrupt`.

@@ -5,7 +5,7 @@
 
 use crate::message::Words;
 use crate::page;
-use abi::message::{HandleTransfer, MAX_HANDLES, MAX_MESSAGE_BYTES};
+use abi::message::{HandleTransfer, LeaseTransfer, MAX_HANDLES, MAX_LEASES, MAX_MESSAGE_BYTES};
 use core::cell::Cell;
 
 /// One thread's own.
@@ -22,13 +22,15 @@ pub struct ThreadBlock {
     pub(crate) pending: PendingReply,
 }
 
-/// Handles beside the bytes of a message.
+/// Handles and leases beside the bytes of a message.
 #[derive(Default)]
 pub(crate) struct Transfers {
+    /// Handles, and sixteen times the leases.
     pub count: Cell<u8>,
     /// `TransferMode` of what is sent.
     pub mode: Cell<u8>,
     pub list: [Cell<HandleTransfer>; MAX_HANDLES],
+    pub leases: [Cell<LeaseTransfer>; MAX_LEASES],
 }
 
 /// A reply that waits to go out with the next `receive`.
@@ -128,10 +130,18 @@ impl Transfers {
             mode: 0,
             kind: 0,
         };
+        const NO_LEASE: LeaseTransfer = LeaseTransfer {
+            handle: 0,
+            rights: 0,
+            reserved: 0,
+            offset: 0,
+            length: 0,
+        };
         Self {
             count: Cell::new(0),
             mode: Cell::new(0),
             list: [const { Cell::new(NONE) }; MAX_HANDLES],
+            leases: [const { Cell::new(NO_LEASE) }; MAX_LEASES],
         }
     }
 }

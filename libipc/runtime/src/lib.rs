@@ -33,6 +33,7 @@ mod handle;
 #[allow(unsafe_code, reason = "it is the global allocator")]
 pub mod heap;
 mod incoming;
+mod lease;
 pub mod log;
 mod message;
 pub mod object;
@@ -68,6 +69,7 @@ pub use endpoint::{Cancelled, Endpoint, Minted, Minter, Notified, Wake};
 pub use error::{CallError, Failure, Refusal, SysError};
 pub use handle::{Handle, Object};
 pub use incoming::{Caller, IncomingCall};
+pub use lease::{Lease, Lent};
 pub use libipc_macros::{entry, message, protocol};
 pub use message::{Malformed, TooLarge, Words};
 pub use object::{

@@ -71,7 +71,7 @@ pub(crate) fn encode<V: Serialize>(
 ) -> Result<MessageInfo, TooLarge> {
     transfer::begin(mode);
     match write(value, &mut words.0) {
-        Ok(length) if transfer::count() == 0 => Ok(MessageInfo::new(0, length)),
+        Ok(length) if transfer::is_plain() => Ok(MessageInfo::new(0, length)),
         first => encode_in_page(value, first, words, page, mode),
     }
 }
@@ -94,14 +94,15 @@ fn encode_in_page<V: Serialize>(
                 write(value, page)?
             }
         };
-        let handles = transfer::count();
-        if handles != 0 {
+        if !transfer::is_plain() {
             if length > MAX_BYTES_WITH_TRANSFERS {
                 return Err(TooLarge);
             }
             transfer::write_area(&mut page[TRANSFER_OFFSET..]);
         }
-        Ok(MessageInfo::new(0, length).with_handles(handles))
+        Ok(MessageInfo::new(0, length)
+            .with_handles(transfer::count())
+            .with_leases(transfer::lease_count()))
     };
     match page {
         Page::Send => {

@@ -4,10 +4,14 @@
 //! list; decoding takes it out of the incoming list, once, and only as the type that the kernel says it is.
 
 use crate::sys;
-use abi::message::{HandleTransfer, MAX_HANDLES, TransferMode};
+use abi::message::{HandleTransfer, LeaseTransfer, MAX_HANDLES, TransferArea, TransferMode};
 use abi::{ObjectType, Rights};
+use core::mem::offset_of;
 
-/// Starts a new message: no handles yet; those to come pass in this way.
+/// What a lease adds to the count of a message: handles are counted below it.
+const FIRST_LEASE: u8 = 16;
+
+/// Starts a new message: no handles and leases yet; those to come pass in this way.
 #[inline(always)]
 pub(crate) fn begin(mode: TransferMode) {
     let outgoing = &sys::block().outgoing;
@@ -18,7 +22,8 @@ pub(crate) fn begin(mode: TransferMode) {
 /// Adds a handle to the message that is being encoded. Returns its place, or `None` if there are too many.
 pub(crate) fn push(handle: abi::Handle, rights: Rights) -> Option<u8> {
     let outgoing = &sys::block().outgoing;
-    let place = outgoing.count.get();
+    let count = outgoing.count.get();
+    let place = count % FIRST_LEASE;
     let slot = outgoing.list.get(usize::from(place))?;
     slot.set(HandleTransfer {
         handle: handle.0,
@@ -26,14 +31,35 @@ pub(crate) fn push(handle: abi::Handle, rights: Rights) -> Option<u8> {
         mode: outgoing.mode.get(),
         kind: 0,
     });
-    outgoing.count.set(place + 1);
+    outgoing.count.set(count + 1);
+    Some(place)
+}
+
+/// Adds a lease to the message that is being encoded. Returns its place, or `None` if there are too many.
+pub(crate) fn push_lease(lease: LeaseTransfer) -> Option<u8> {
+    let outgoing = &sys::block().outgoing;
+    let count = outgoing.count.get();
+    let place = count / FIRST_LEASE;
+    outgoing.leases.get(usize::from(place))?.set(lease);
+    outgoing.count.set(count + FIRST_LEASE);
     Some(place)
 }
 
 /// How many handles the message has that was just encoded.
 #[inline(always)]
 pub(crate) fn count() -> usize {
-    usize::from(sys::block().outgoing.count.get())
+    usize::from(sys::block().outgoing.count.get() % FIRST_LEASE)
+}
+
+/// How many leases.
+pub(crate) fn lease_count() -> usize {
+    usize::from(sys::block().outgoing.count.get() / FIRST_LEASE)
+}
+
+/// Whether it has neither handles nor leases.
+#[inline(always)]
+pub(crate) fn is_plain() -> bool {
+    sys::block().outgoing.count.get() == 0
 }
 
 /// Writes their descriptors where the kernel looks for them.
@@ -50,6 +76,22 @@ pub(crate) fn write_area(area: &mut [u8]) {
         bytes[4..6].copy_from_slice(&transfer.rights.to_le_bytes());
         bytes[6] = transfer.mode;
         bytes[7] = transfer.kind;
+    }
+    let leases = area
+        .get_mut(offset_of!(TransferArea, leases)..)
+        .unwrap_or_default();
+    for (slot, bytes) in outgoing
+        .leases
+        .iter()
+        .take(lease_count())
+        .zip(leases.chunks_exact_mut(size_of::<LeaseTransfer>()))
+    {
+        let lease = slot.get();
+        bytes[0..4].copy_from_slice(&lease.handle.to_le_bytes());
+        bytes[4..6].copy_from_slice(&lease.rights.to_le_bytes());
+        bytes[6..8].fill(0);
+        bytes[8..16].copy_from_slice(&lease.offset.to_le_bytes());
+        bytes[16..24].copy_from_slice(&lease.length.to_le_bytes());
     }
 }
 

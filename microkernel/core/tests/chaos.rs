@@ -87,6 +87,12 @@ fn any_request(world: &mut World) -> Request {
             request.transfers[index] = u64::from(handle.0) | 0xffff << 32 | world.roll(3) << 48;
         }
     }
+    for _ in 0..world.roll(6).saturating_sub(3) {
+        let rights = [Rights::READ, Rights::WRITE, Rights::READ | Rights::WRITE, Rights::MAP][world.roll(4) as usize];
+        request.length = request.length.min(64);
+        let (memory, offset, length) = (any_handle(world), world.roll(0x2000), 1 + world.roll(0x2000));
+        request = request.with_lease(memory, rights, offset, length);
+    }
     request
 }
 

@@ -35,6 +35,8 @@ struct Stage {
     mine: Vec<Handle>,
     objects_before: u64,
     calls_seen: u64,
+    /// The Reply of the call whose lease the server copies from.
+    copying: Option<Handle>,
     rung: u64,
     closed: u64,
     cancelled: u64,
@@ -116,6 +118,7 @@ impl Stage {
             mine,
             objects_before,
             calls_seen: 0,
+            copying: None,
             rung: 0,
             closed: 0,
             cancelled: 0,
@@ -149,10 +152,20 @@ impl Stage {
         let Some(reply) = self.world.answer(actor) else {
             return self.world.order(actor, receive);
         };
+        if let Some(handle) = self.copying.take() {
+            assert!(matches!(reply.outcome(), Outcome::Ok | Outcome::InvalidState | Outcome::BadArgument));
+            let words = [u64::from(reply.outcome() == Outcome::Ok)];
+            let answer = Request::new(Operation::ReplyReceive).a(self.server.own_endpoint).b(handle).argument(NEVER);
+            return self.world.order(actor, answer.words(&words).message(8, 0));
+        }
         if reply.outcome() != Outcome::Ok || reply.info.flags() == 0 && reply.argument == 0 {
             return self.world.order(actor, receive);
         }
         let next = match reply.wake() {
+            WakeKind::Call if reply.info.leases() != 0 => {
+                self.copying = Some(reply.reply_handle());
+                Request::new(Operation::LeaseCopy).b(reply.reply_handle()).words(&[self.calls_seen % 2, 0, 0, 4096])
+            }
             WakeKind::Call => {
                 self.calls_seen += 1;
                 Request::new(Operation::ReplyReceive)
@@ -323,6 +336,33 @@ fn the_death_of_a_server_races_a_deadline_and_a_reply() {
             Outcome::DeadlinePassed => assert_detail(&reply, &[0, 1]),
             other => panic!("{other:?}"),
         }
+    });
+}
+
+#[test]
+fn a_lease_ends_with_its_call() {
+    play(|stage| {
+        let client = stage.client.actor;
+        stage.order(client, Request::new(Operation::MemoryCreate).words(&[0x3000, 0]));
+        let memory = stage.wait_for(client).result();
+        for round in 0..3 {
+            stage.calls_seen = round;
+            let deadline = stage.now() + stage.world.roll(60);
+            let call = Request::new(Operation::Call).a(stage.connection).argument(deadline);
+            stage.order(client, call.with_lease(memory, Rights::READ | Rights::WRITE, 100, 8000));
+            let reply = stage.wait_for(client);
+            match reply.outcome() {
+                Outcome::Ok => assert_eq!(reply.words[0], 1, "while the caller waits its lease is there"),
+                Outcome::DeadlinePassed => assert_detail(&reply, &[0, 1]),
+                other => panic!("{other:?}"),
+            }
+        }
+        let call = Request::new(Operation::Call).a(stage.connection).argument(LATER);
+        stage.order(client, call.with_lease(memory, Rights::READ | Rights::WRITE, 100, 8000));
+        stage.some_ticks(30);
+        stage.trouble(Request::new(Operation::ProcessKill).a(stage.client_process));
+        stage.wait_for(stage.trouble.actor);
+        stage.some_ticks(30);
     });
 }
 

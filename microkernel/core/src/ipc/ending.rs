@@ -16,6 +16,7 @@ impl<M: Machine> Kernel<M> {
         let caller = self.at(name);
         let record = &caller.call;
         self.remove_timer(name);
+        self.end_leases(record);
         if outcome != Outcome::Ok {
             self.drop_handles(&record.transfers);
             record.info.set(0);

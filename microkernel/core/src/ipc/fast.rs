@@ -191,6 +191,7 @@ impl<M: Machine> Kernel<M> {
             || caller.header.home.load(Ordering::Relaxed) != self.cpu() as u32
             || record.endpoint.get() != endpoint_name
             || record.behalf.get().is_some()
+            || record.lease_count.get() != 0
             || !record.dependents.is_empty()
         {
             return None;

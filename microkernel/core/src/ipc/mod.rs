@@ -4,6 +4,7 @@ pub mod ending;
 pub mod endpoint;
 pub mod fast;
 pub mod fault;
+pub mod lease;
 pub mod receive;
 pub mod reply;
 pub mod send;

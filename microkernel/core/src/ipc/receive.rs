@@ -155,6 +155,7 @@ impl<M: Machine> Kernel<M> {
         let page = receiver.call.receive_page.get();
         self.copy_bytes(info, record.send_page.get(), page);
         let arrived = self.deliver_handles(process, &record.transfers, page);
+        self.show_leases(record, page);
         for (to, from) in receiver.context.words.iter().zip(self.words_of(name)) {
             to.set(from.get());
         }

@@ -11,12 +11,15 @@ use crate::{Kernel, Machine};
 impl<M: Machine> Kernel<M> {
     /// `reply(Reply, message)`. Never blocks; consumes the Reply even when its caller has gone.
     ///
-    /// Checks, in order: the Reply; the shape of the message; each handle in it.
+    /// Checks, in order: the Reply; the shape of the message, which lends nothing; each handle in it.
     pub fn reply(&self, thread: &Thread) -> Result<Next, Stop> {
         let process = self.at(thread.process.get());
         let handle = Handle((thread.context.handles.get() >> 32) as u32);
         self.look_up_held(process, handle, Some(Kind::Reply), Rights::empty())?;
         let info = MessageInfo(thread.context.info.get() as u32);
+        if info.leases() != 0 {
+            return Err(Outcome::BadArgument.into());
+        }
         let parcel = self.check_message(process, info, thread.call.send_page.get())?;
         self.answer(thread, process, handle, info, &parcel)?;
         Ok(Next::Done)

@@ -108,6 +108,7 @@ impl<M: Machine> Kernel<M> {
     fn launch(&self, name: Name<Caller>, process: &Process, call: &CheckedCall, priority: u32) {
         let record = &self.at(name).call;
         self.take_parcel(process, &call.parcel, &record.transfers);
+        self.take_leases(&call.parcel.leases, record);
         record.info.set(call.info.0);
         record.priority.set(priority);
         record.deadline.set(call.deadline);

@@ -141,4 +141,25 @@ impl<M: Machine> Kernel<M> {
         }
         Some((frame, (address % PAGE_SIZE as u64) as usize))
     }
+
+    /// Copies bytes between frames, at any alignment.
+    pub fn copy_between(&self, from: Frame, from_offset: usize, to: Frame, to_offset: usize, count: usize) {
+        let (source, target) = (self.machine().words(from), self.machine().words(to));
+        let mut done = 0;
+        if (from_offset | to_offset | count).is_multiple_of(8) {
+            let words = target[to_offset / 8..].iter().zip(&source[from_offset / 8..]);
+            words.take(count / 8).for_each(|(to, from)| to.set(from.get()));
+            return;
+        }
+        while done < count {
+            let (at, into) = (from_offset + done, to_offset + done);
+            let room = (8 - at % 8).min(8 - into % 8).min(count - done);
+            let mask = if room == 8 { u64::MAX } else { (1 << (room * 8)) - 1 };
+            let value = source[at / 8].get() >> (at % 8 * 8) & mask;
+            let shift = into % 8 * 8;
+            let word = &target[into / 8];
+            word.set(word.get() & !(mask << shift) | value << shift);
+            done += room;
+        }
+    }
 }

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use abi::message::MAX_HANDLES;
+use abi::message::{MAX_HANDLES, MAX_LEASES};
 use zerocopy::FromBytes;
 
 use super::{Connection, Endpoint, Head, Header, Link, Memory, Name, Process, lists};
@@ -83,6 +83,24 @@ pub struct CallRecord {
     pub queued_at: Cell<u64>,
     /// Handles in the message, or in the reply; counted.
     pub transfers: [Reference; MAX_HANDLES],
+    /// What the call lends to its receiver until it ends.
+    pub leases: [Lease; MAX_LEASES],
+    /// How many of them there are.
+    pub lease_count: Cell<u64>,
+}
+
+/// A window of memory that a call lends to its receiver.
+#[derive(FromBytes)]
+#[repr(C)]
+pub struct Lease {
+    /// The memory, with a reference; none if there is no lease here.
+    pub memory: Cell<Name<Memory>>,
+    /// Its first byte.
+    pub offset: Cell<u64>,
+    /// Bytes.
+    pub length: Cell<u64>,
+    /// [`Rights`](abi::Rights) bits: `READ`, `WRITE`.
+    pub rights: Cell<u64>,
 }
 
 /// What begins with a header and a call record: a Thread or a Call.

@@ -20,7 +20,7 @@ pub mod process;
 pub mod quota;
 pub mod thread;
 
-pub use call::{Call, CallRecord, CallState, Caller, ConnectionCalls, Waiters};
+pub use call::{Call, CallRecord, CallState, Caller, ConnectionCalls, Lease, Waiters};
 pub use capsule::{Capsule, MAX_SLOTS};
 pub use connection::{ClosedConnections, Connection, RungConnections};
 pub use endpoint::{Endpoint, PRIORITIES, pending};

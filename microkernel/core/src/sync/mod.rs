@@ -2,7 +2,8 @@
 //!
 //! State belongs to its home CPU and needs none. What several CPUs share has a lock that is held for a bounded number of
 //! instructions with interrupts off. Locks are taken in the order of [`Order`], each at most once: a lock is never taken
-//! while one of the same or a later order is held.
+//! while one of the same or a later order is held, but for two memories between which bytes are copied, which are taken in the
+//! order of their addresses.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

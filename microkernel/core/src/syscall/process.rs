@@ -294,22 +294,6 @@ impl<M: Machine> Kernel<M> {
         operands.set_result(done);
         Ok(Next::Done)
     }
-
-    /// Copies bytes between frames, at any alignment.
-    fn copy_between(&self, from: Frame, from_offset: usize, to: Frame, to_offset: usize, count: usize) {
-        let (source, target) = (self.machine().words(from), self.machine().words(to));
-        let mut done = 0;
-        while done < count {
-            let (at, into) = (from_offset + done, to_offset + done);
-            let room = (8 - at % 8).min(8 - into % 8).min(count - done);
-            let mask = if room == 8 { u64::MAX } else { (1 << (room * 8)) - 1 };
-            let value = source[at / 8].get() >> (at % 8 * 8) & mask;
-            let shift = into % 8 * 8;
-            let word = &target[into / 8];
-            word.set(word.get() & !(mask << shift) | value << shift);
-            done += room;
-        }
-    }
 }
 
 /// The counted copy of a Connection that a process keeps for its faults.

@@ -92,6 +92,7 @@ system_calls! {
     ConnectionRevoke(Connection [REVOKE], nothing) -> 0 = connection_revoke;
     EndpointInfo(Endpoint [INSPECT], nothing) -> 0 = endpoint_info;
     CallCreate(Endpoint [RECEIVE], nothing) -> 1 = call_create;
+    LeaseCopy(Memory [] or nothing, Reply []) -> 0 = lease_copy;
     NotificationCreate(nothing, nothing) -> 1 = notification_create;
     NotificationSignal(Notification [SIGNAL], nothing) -> 0 = notification_signal;
     NotificationWait(Notification [WAIT], nothing) -> 0 = notification_wait;

@@ -29,6 +29,8 @@ pub struct Request {
     pub handles: usize,
     /// Descriptors of handles, for the transfer area.
     pub transfers: [u64; 4],
+    /// Descriptors of leases, and how many there are.
+    pub leases: ([[u64; 3]; 4], usize),
     /// What every word of the send page before that is set to, for long messages.
     pub filling: u64,
 }
@@ -53,6 +55,7 @@ impl Request {
             length: 0,
             handles: 0,
             transfers: [0; 4],
+            leases: ([[0; 3]; 4], 0),
             filling: 0,
         }
     }
@@ -77,6 +80,12 @@ impl Request {
         self.transfers[..descriptors.len()].copy_from_slice(descriptors);
         self
     }
+    pub fn with_lease(mut self, memory: Handle, rights: abi::Rights, offset: u64, length: u64) -> Self {
+        let (leases, count) = &mut self.leases;
+        leases[*count] = [u64::from(memory.0) | u64::from(rights.bits()) << 32, offset, length];
+        *count += 1;
+        self
+    }
     pub fn filling(self, filling: u64) -> Self {
         Self { filling, ..self }
     }
@@ -95,6 +104,8 @@ pub struct Reply {
     pub words: [u64; 8],
     /// Descriptors in the receive page.
     pub transfers: [u64; 4],
+    /// Descriptors of leases there.
+    pub leases: [[u64; 3]; 4],
     /// First and last word of a long message.
     pub ends: [u64; 2],
 }
@@ -126,7 +137,7 @@ enum Play {
     /// In user mode, without orders.
     Resting,
     /// In user mode, with a system call to make.
-    Ordered(Request),
+    Ordered(Box<Request>),
     /// In user mode, without orders, about to yield to those that have some.
     Nudged,
     /// In the system call that follows from that.
@@ -286,6 +297,7 @@ impl World {
             let length = abi::MessageInfo(context.info.get() as u32).length();
             self.roles[role].answer = Some(Reply {
                 transfers: [0, 1, 2, 3].map(|index| page[TRANSFERS + index].get()),
+                leases: [0, 3, 6, 9].map(|at| [0, 1, 2].map(|word| page[TRANSFERS + 4 + at + word].get())),
                 ends: [page[0].get(), page[(length.clamp(8, 4096) - 8) / 8].get()],
                 info: abi::MessageInfo(context.info.get() as u32),
                 upper: (context.info.get() >> 32) as u32,
@@ -300,7 +312,8 @@ impl World {
     pub fn order(&mut self, actor: Actor, request: Request) {
         self.roles[actor.0].answer = None;
         // A yield that is under way ends before the order is carried out.
-        self.roles[actor.0].play = Play::Ordered(request);
+        self.roles[actor.0].play = Play::Ordered(Box::new(request));
+        self.nudges = 0;
     }
 
     pub fn is_resting(&self, actor: Actor) -> bool {
@@ -392,8 +405,9 @@ impl World {
     }
 
     fn run(&mut self, cpu: usize, role: usize) -> CpuState {
-        let request = match self.roles[role].play {
+        let request = match &self.roles[role].play {
             Play::Ordered(request) => {
+                let request = **request;
                 self.nudges = 0;
                 self.roles[role].play = Play::Waiting;
                 request
@@ -405,7 +419,9 @@ impl World {
         };
         // SAFETY: it is the context that this CPU runs.
         let context = unsafe { &*self.roles[role].context };
-        let info = abi::MessageInfo::new(request.operation as u8, request.length).with_handles(request.handles);
+        let info = abi::MessageInfo::new(request.operation as u8, request.length)
+            .with_handles(request.handles)
+            .with_leases(request.leases.1);
         context.info.set(u64::from(info.0) | u64::from(request.c.0) << 32);
         context.handles.set(u64::from(request.a.0) | u64::from(request.b.0) << 32);
         context.argument.set(request.argument);
@@ -417,6 +433,9 @@ impl World {
             let page = self.bus.words(Frame::new(page));
             if request.length > 64 {
                 page[..request.length.min(4096).div_ceil(8)].iter().for_each(|word| word.set(request.filling));
+            }
+            for (at, word) in request.leases.0.iter().flatten().take(3 * request.leases.1).enumerate() {
+                page[TRANSFERS + 4 + at].set(*word);
             }
             if request.handles > 0 {
                 for (index, transfer) in request.transfers.iter().enumerate() {
