@@ -611,4 +611,31 @@ proptest! {
             prop_assert!(decode(ty, &bytes, &mut ByPlace).is_ok());
         }
     }
+
+    /// A description as a server would send it that lost its mind: a real one with some bytes changed. Whatever is read is walked in every way there is.
+    #[test]
+    fn a_damaged_description_is_harmless(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        bytes in prop::collection::vec(any::<u8>(), 0..40),
+        value in any_json(),
+    ) {
+        let description = protocols::ALL[which.index(protocols::ALL.len())].describe();
+        let mut damaged = postcard::to_allocvec(&description).unwrap();
+        for (place, byte) in changes {
+            let place = place.index(damaged.len());
+            damaged[place] = byte;
+        }
+        let read = libipc::schema::parse_description(&damaged);
+        for method in read.iter().flat_map(|description| &description.methods) {
+            let mut schemas = Schemas::at("/types");
+            schemas.of_members(&method.parameters);
+            let _ = encode_members(&method.parameters, &value, &mut ByPlace, LIMIT);
+            for ty in [&method.result, &method.error] {
+                schemas.of(ty);
+                let _ = decode(ty, &bytes, &mut ByPlace);
+            }
+            schemas.into_table();
+        }
+    }
 }
