@@ -375,6 +375,8 @@ fn input_may_be_written_in_other_ways() {
         encoded::<Vec<u8>>(json!({ "$b64": "/wA=" }))
     );
     assert_eq!(encoded::<f64>(json!(2)), encoded::<f64>(json!(2.0)));
+    assert_eq!(encoded::<u64>(json!(5.0)), encoded::<u64>(json!(5)));
+    assert_eq!(encoded::<i64>(json!(-5e3)), encoded::<i64>(json!(-5000)));
 }
 
 /// The path of the misfit.
@@ -450,6 +452,9 @@ fn the_first_misfit_is_named_by_its_place() {
         (json!("+5"), Type::U64),
         (json!("5"), Type::U32),
         (json!(1.5), Type::I64),
+        (json!(1e17), Type::I64),
+        (json!(-1.0), Type::U64),
+        (json!(256.0), Type::U8),
         (json!(128), Type::I8),
         (json!(1e300), Type::F32),
         (json!("nan"), Type::F64),

@@ -10,7 +10,7 @@ use postcard_schema::schema::owned::{
     OwnedDataModelType as Type, OwnedDataModelVariant as Variant, OwnedNamedType, OwnedNamedValue,
     OwnedNamedVariant,
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::{
     BASE64, HANDLE, HANDLE_TYPE, Handles, Misfit, SOME, can_be_null, handle, is_byte, is_text,
@@ -406,7 +406,10 @@ fn misfit<T>(expected: &str, value: &Value) -> Result<T, Refused> {
 /// A whole number up to `most`. What does not fit the numbers of every client may come as a string.
 fn unsigned(value: &Value, most: u128) -> Result<u128, Refused> {
     let number = match value {
-        Value::Number(number) => number.as_u64().map(u128::from),
+        Value::Number(number) => number
+            .as_u64()
+            .map(u128::from)
+            .or_else(|| u128::try_from(whole(number)?).ok()),
         Value::String(text) if most > u32::MAX.into() && is_decimal(text) => text.parse().ok(),
         _ => None,
     };
@@ -421,7 +424,8 @@ fn signed(value: &Value, least: i128, most: i128) -> Result<i128, Refused> {
         Value::Number(number) => number
             .as_i64()
             .map(i128::from)
-            .or_else(|| number.as_u64().map(i128::from)),
+            .or_else(|| number.as_u64().map(i128::from))
+            .or_else(|| whole(number)),
         Value::String(text)
             if most > i32::MAX.into() && is_decimal(text.strip_prefix('-').unwrap_or(text)) =>
         {
@@ -433,6 +437,14 @@ fn signed(value: &Value, least: i128, most: i128) -> Result<i128, Refused> {
         Some(number) => Ok(number),
         None => misfit(&format!("integer from {least} to {most}"), value),
     }
+}
+
+/// A number that was written with a point or an exponent, and is whole all the same: `5.0` is an integer to JSON Schema.
+fn whole(number: &Number) -> Option<i128> {
+    const EXACT: i128 = 1 << 53;
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    let whole = float as i128;
+    (whole as f64 == float && (-EXACT..=EXACT).contains(&whole)).then_some(whole)
 }
 
 fn is_decimal(text: &str) -> bool {
