@@ -9,6 +9,7 @@ use alloc::string::String;
 use zerocopy::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::blocks::{Block, MAX_HEIGHT, Tree};
 use crate::region::Region;
 
 /// Bytes of a name, at most.
@@ -50,13 +51,14 @@ struct Record {
     parent: U32,
     uid: U32,
     gid: U32,
-    index: U32,
+    root: U32,
     size: U64,
     modified_ns: I64,
     changed_ns: I64,
     version: U64,
     birth: U64,
-    reserved: [u8; 183],
+    height: u8,
+    reserved: [u8; 182],
     name: [u8; MAX_NAME_BYTES],
     padding: [u8; 2],
 }
@@ -80,8 +82,8 @@ pub struct Node {
     pub gid: u32,
     /// Bytes.
     pub size: u64,
-    /// Block of its index of blocks; 0: none.
-    pub index: u32,
+    /// Where its contents are.
+    pub contents: Tree,
     /// When its contents changed, nanoseconds since 1970.
     pub modified_ns: i64,
     /// When anything of it changed.
@@ -145,13 +147,14 @@ pub fn write(region: &mut impl Region, at: usize, node: &Node) {
             parent: U32::new(node.parent.0),
             uid: U32::new(node.uid),
             gid: U32::new(node.gid),
-            index: U32::new(node.index),
+            root: U32::new(node.contents.root.0),
             size: U64::new(node.size),
             modified_ns: I64::new(node.modified_ns),
             changed_ns: I64::new(node.changed_ns),
             version: U64::new(node.version),
             birth: U64::new(node.birth),
-            reserved: [0; 183],
+            height: node.contents.height,
+            reserved: [0; 182],
             name,
             padding: [0; 2],
         },
@@ -192,6 +195,9 @@ fn decode(record: &Record) -> Slot {
         DIRECTORY => Kind::Directory,
         _ => return Slot::Damaged,
     };
+    if record.height > MAX_HEIGHT {
+        return Slot::Damaged;
+    }
     let Ok(name) = core::str::from_utf8(&record.name[..usize::from(record.name_length)]) else {
         return Slot::Damaged;
     };
@@ -203,7 +209,10 @@ fn decode(record: &Record) -> Slot {
         uid: record.uid.get(),
         gid: record.gid.get(),
         size: record.size.get(),
-        index: record.index.get(),
+        contents: Tree {
+            root: Block(record.root.get()),
+            height: record.height,
+        },
         modified_ns: record.modified_ns.get(),
         changed_ns: record.changed_ns.get(),
         version: record.version.get(),

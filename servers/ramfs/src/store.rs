@@ -1,19 +1,25 @@
 //! The tree of files and directories in a region.
 //!
-//! Invariants between calls: `children` has exactly the names of `nodes`; every node's parent is a directory; a block is used if and only if a file's index reaches it.
+//! Invariants between calls: `children` has exactly the names of `nodes`; every node's parent is a directory; a block is used if and only if a file's tree reaches it.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::blocks::{BLOCK_BYTES, Block, Blocks, MAX_FILE_BYTES, NoSpace};
+use crate::blocks::{BLOCK_BYTES, Block, Blocks, MAX_FILE_BYTES, NoSpace, Tree};
 use crate::record::{self, Kind, MAX_NAME_BYTES, Node, NodeId, ROOT, SLOT_BYTES, Slot};
 use crate::region::Region;
 
 /// What a store starts with.
-const MAGIC: [u8; 8] = *b"PblRamF1";
+const MAGIC: [u8; 8] = *b"PblRamF2";
 const HEADER_BYTES: usize = BLOCK_BYTES;
+
+/// A file that is empty, or a directory.
+const NO_CONTENTS: Tree = Tree {
+    root: Block(0),
+    height: 0,
+};
 
 /// Why something can't be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,23 +162,25 @@ impl<R: Region> Store<R> {
         }
     }
 
+    /// Takes note of every file's blocks, and ends truncations that were cut short.
     fn settle_blocks(&mut self, repairs: &mut Repairs) {
         let files: Vec<NodeId> = self
             .nodes
             .iter()
-            .filter(|(_, node)| node.index != 0)
+            .filter(|(_, node)| node.contents != NO_CONTENTS)
             .map(|(&id, _)| id)
             .collect();
         for id in files {
-            match self
-                .blocks
-                .claim_tree(&mut self.region, Block(self.nodes[&id].index))
-            {
-                Ok(damaged) => repairs.damaged_pointers += damaged,
+            let (tree, size) = (self.nodes[&id].contents, self.nodes[&id].size);
+            match self.blocks.claim_tree(&mut self.region, tree) {
+                Ok(damaged) => {
+                    repairs.damaged_pointers += damaged;
+                    self.blocks.truncate(&mut self.region, tree, size);
+                }
                 Err(NoSpace) => {
                     repairs.damaged_pointers += 1;
                     let mut node = self.nodes[&id].clone();
-                    (node.index, node.size) = (0, 0);
+                    (node.contents, node.size) = (NO_CONTENTS, 0);
                     self.commit(id, node);
                 }
             }
@@ -195,7 +203,7 @@ impl<R: Region> Store<R> {
             uid: 0,
             gid: 0,
             size: 0,
-            index: 0,
+            contents: NO_CONTENTS,
             modified_ns: now,
             changed_ns: now,
             version: 1,
@@ -275,7 +283,7 @@ impl<R: Region> Store<R> {
             uid: 0,
             gid: 0,
             size: 0,
-            index: 0,
+            contents: NO_CONTENTS,
             modified_ns: now,
             changed_ns: now,
             version: 1,
@@ -298,9 +306,9 @@ impl<R: Region> Store<R> {
             return Err(Error::NotEmpty);
         }
         self.children.remove(&(node.parent, node.name.clone()));
-        let index = Block(node.index);
+        let contents = node.contents;
         self.forget(id);
-        self.blocks.release_tree(&mut self.region, index);
+        self.blocks.release_tree(&mut self.region, contents);
         Ok(())
     }
 
@@ -341,9 +349,9 @@ impl<R: Region> Store<R> {
         self.commit(id, changed);
         self.children.insert((directory, String::from(name)), id);
         if let Some(victim) = victim {
-            let index = Block(self.nodes[&victim].index);
+            let contents = self.nodes[&victim].contents;
             self.forget(victim);
-            self.blocks.release_tree(&mut self.region, index);
+            self.blocks.release_tree(&mut self.region, contents);
         }
         Ok(())
     }
@@ -366,7 +374,7 @@ impl<R: Region> Store<R> {
         let available = node.size.saturating_sub(offset).min(length as u64) as usize;
         let mut data = vec![0; available];
         self.blocks
-            .read(&self.region, Block(node.index), offset, &mut data);
+            .read(&self.region, node.contents, offset, &mut data);
         Ok(data)
     }
 
@@ -380,14 +388,20 @@ impl<R: Region> Store<R> {
         if data.is_empty() {
             return Ok(node.size);
         }
-        if node.index == 0 {
-            node.index = self.blocks.new_index(&mut self.region)?.0;
-            // From here on the index belongs to the file, so that a failure below leaks nothing.
+        let contents = self.blocks.grown(&mut self.region, node.contents, end)?;
+        if contents != node.contents {
+            // From here on the new blocks belong to the file, so that a failure below leaks nothing.
+            node.contents = contents;
             self.commit(id, node.clone());
             node = self.nodes[&id].clone();
         }
         self.blocks
-            .write(&mut self.region, Block(node.index), offset, data)?;
+            .clear(&mut self.region, contents, node.size, offset);
+        if let Err(error) = self.blocks.write(&mut self.region, contents, offset, data) {
+            // What was written of it lies behind the end.
+            self.blocks.truncate(&mut self.region, contents, node.size);
+            return Err(error.into());
+        }
         (node.size, node.modified_ns, node.changed_ns) = (node.size.max(end), now, now);
         node.version += 1;
         let size = node.size;
@@ -401,14 +415,13 @@ impl<R: Region> Store<R> {
         if size > MAX_FILE_BYTES {
             return Err(Error::TooLarge);
         }
-        let shrinks = size < node.size;
+        self.blocks
+            .clear(&mut self.region, node.contents, node.size, size);
         (node.size, node.modified_ns, node.changed_ns) = (size, now, now);
         node.version += 1;
-        let index = Block(node.index);
+        let contents = node.contents;
         self.commit(id, node);
-        if shrinks && index.0 != 0 {
-            self.blocks.truncate(&mut self.region, index, size);
-        }
+        self.blocks.truncate(&mut self.region, contents, size);
         Ok(())
     }
 

@@ -39,6 +39,49 @@ fn what_was_written_is_read_after_a_restart() {
 }
 
 #[test]
+fn a_small_file_takes_one_block_and_a_large_one_its_tables() {
+    let mut store = fresh();
+    let used = |store: &Store<Vec<u8>>| store.usage().1 / 4096;
+    let small = file(&mut store, "small");
+    store.write(small, 0, &[1; 4096], 1).expect("there is room");
+    assert_eq!(used(&store), 1);
+    store
+        .write(small, 4096, &[2; 10], 1)
+        .expect("there is room");
+    assert_eq!(used(&store), 3, "two blocks and a table");
+    let large = file(&mut store, "large");
+    store.write(large, 10, b"begin", 1).expect("there is room");
+    store
+        .write(large, 5 << 20, b"end", 1)
+        .expect("there is room");
+    assert_eq!(used(&store), 3 + 5, "two blocks, and tables over them");
+    let (mut store, repairs) = Store::open(store.into_region(), 1);
+    assert_eq!((used(&store), repairs), (8, Repairs::default()));
+    assert_eq!(store.read(large, 10, 5).as_deref(), Ok(&b"begin"[..]));
+    assert_eq!(store.read(large, 5 << 20, 9).as_deref(), Ok(&b"end"[..]));
+    assert_eq!(store.read(large, 4 << 20, 9).as_deref(), Ok(&[0; 9][..]));
+    store.truncate(large, 12, 1).expect("it is a file");
+    assert_eq!(used(&store), 3 + 3);
+    store.remove(large).expect("it is there");
+    store.remove(small).expect("it is there");
+    assert_eq!(used(&store), 0);
+}
+
+#[test]
+fn a_write_that_found_no_space_leaves_nothing_behind_the_end() {
+    let mut store = fresh();
+    let id = file(&mut store, "a");
+    store.write(id, 0, b"x", 1).expect("there is room");
+    let total = store.usage().0;
+    let too_much = vec![7; total as usize];
+    assert_eq!(store.write(id, 1, &too_much, 1), Err(Error::NoSpace));
+    store.truncate(id, total, 1).expect("it is a file");
+    let data = store.read(id, 0, total as usize).expect("it is a file");
+    assert_eq!(data[0], b'x');
+    assert!(data[1..].iter().all(|&byte| byte == 0));
+}
+
+#[test]
 fn every_refusal_has_its_error_and_changes_nothing() {
     let mut store = fresh();
     let a = file(&mut store, "a");
@@ -258,6 +301,13 @@ proptest! {
         if let [from, to] = &touched[..] {
             let survives = |name: &String| !acknowledged.contains_key(name) || found.get(from) == acknowledged.get(name) || found.get(to) == acknowledged.get(name);
             prop_assert!(survives(from), "a rename that was cut short leaves the file under one of its names");
+        }
+        let mut store = store;
+        for (name, data) in &found {
+            let id = store.child(ROOT, name).expect("it was listed");
+            store.truncate(id, data.len() as u64 + 9000, 1).expect("it is a file");
+            let more = store.read(id, data.len() as u64, 9000).expect("it is a file");
+            prop_assert!(more.iter().all(|&byte| byte == 0), "what was cut off shows again");
         }
     }
 }
