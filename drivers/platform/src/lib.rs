@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod anchor;
 pub mod cmos;
 pub mod firmware;
 pub mod power;

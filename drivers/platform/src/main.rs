@@ -9,8 +9,10 @@ use core::convert::Infallible;
 
 use driver_lib::granted;
 use driver_lib::real::RealPorts;
+use libipc::capsule::{Part, Slots};
 use libipc::prelude::*;
-use libipc::{Boot, Instant, StartError, Wake};
+use libipc::{Boot, Instant, Protection, StartError, Wake};
+use platform::anchor::Anchor;
 use platform::{cmos, firmware, power};
 use protocols::client::{Client, Grants};
 use protocols::platform::{self as protocol, Error, Platform};
@@ -19,6 +21,11 @@ use protocols::platform::{self as protocol, Error, Platform};
 const MAX_FILE_BYTES: u32 = 2048;
 /// Bytes of names in one answer, at most.
 const NAME_BYTES: usize = 3000;
+
+/// How long the clock is taken to agree with the time since boot before it is looked at again.
+const CLOCK_CHECK_NS: u64 = 10_000_000_000;
+/// Bytes of the clock's record, at most.
+const CLOCK_BYTES: usize = 32;
 
 /// The ranges of ports, in the manifest's order.
 const CLOCK: (u16, u16) = (0x70, 2);
@@ -36,11 +43,17 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
             count,
         )?)
     };
+    let clock = ports(0, CLOCK)?;
+    let (firmware, power_management, reset_control) = (
+        ports(1, FIRMWARE)?,
+        ports(2, POWER_MANAGEMENT)?,
+        ports(3, RESET_CONTROL)?,
+    );
     let mut board = Board {
-        clock: ports(0, CLOCK)?,
-        firmware: ports(1, FIRMWARE)?,
-        power_management: ports(2, POWER_MANAGEMENT)?,
-        reset_control: ports(3, RESET_CONTROL)?,
+        clock: Clock::open(&mut boot, clock)?,
+        firmware,
+        power_management,
+        reset_control,
         files: Vec::new(),
     };
     board.files = firmware::files(&mut board.firmware);
@@ -54,8 +67,54 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     }
 }
 
+/// The wall clock.
+struct Clock {
+    ports: RealPorts,
+    saved: Slots<Part>,
+    anchor: Option<Anchor>,
+    check_at: u64,
+}
+
+impl Clock {
+    /// Goes on from where the last incarnation was.
+    fn open(boot: &mut Boot, ports: RealPorts) -> Result<Self, StartError> {
+        let memory = boot.capsule()?.memory()?;
+        let mapping = memory.map(0, memory.figures()?.length as usize, Protection::ReadWrite)?;
+        let (saved, _) = Slots::open(Part::whole(mapping), 1, 1, CLOCK_BYTES)
+            .ok_or_else(|| StartError::Other("the capsule is too small".into()))?;
+        let anchor = saved.load::<(i64, u64)>(0).ok().flatten();
+        Ok(Self {
+            ports,
+            anchor: anchor.map(|(seconds, at_ns)| Anchor { seconds, at_ns }),
+            saved,
+            check_at: 0,
+        })
+    }
+
+    /// What to count from; `None` if the clock shows nonsense.
+    fn anchor(&mut self) -> Option<Anchor> {
+        let now = Instant::now().as_ns();
+        if self.anchor.is_some() && now < self.check_at {
+            return self.anchor;
+        }
+        let reading = Anchor {
+            seconds: cmos::read(&mut self.ports)?.to_unix(),
+            at_ns: now,
+        };
+        let anchor = self.anchor.map_or(reading, |anchor| anchor.or(reading));
+        if self.anchor != Some(anchor) {
+            if let Err(error) = self.saved.store(0, &(anchor.seconds, anchor.at_ns)) {
+                libipc::warn!("the clock's record can't be kept: {error}");
+            }
+            self.anchor = Some(anchor);
+        }
+        self.check_at = now.saturating_add(CLOCK_CHECK_NS);
+        self.anchor
+    }
+}
+
 struct Board {
-    clock: RealPorts,
+    clock: Clock,
     firmware: RealPorts,
     power_management: RealPorts,
     reset_control: RealPorts,
@@ -74,8 +133,8 @@ fn check_may_end(caller: Caller) -> Result<(), Error> {
 
 impl Platform for Board {
     fn wall_clock(&mut self, _caller: Caller) -> Result<(i64, u64), Error> {
-        let moment = cmos::read(&mut self.clock).ok_or(Error::Unavailable)?;
-        Ok((moment.to_unix(), Instant::now().as_ns()))
+        let anchor = self.clock.anchor().ok_or(Error::Unavailable)?;
+        Ok((anchor.seconds, anchor.at_ns))
     }
 
     fn firmware_file(

@@ -18,7 +18,7 @@ pub enum Error {
 /// See the module.
 #[protocol(name = "platform", version = 1)]
 pub trait Platform {
-    /// Seconds since 1970-01-01 UTC that the clock showed, and the nanoseconds since boot at that moment.
+    /// Seconds since 1970-01-01 UTC that the clock showed, and the nanoseconds since boot at that moment, which may be long ago: the same reading is given until the clock is set.
     #[idempotent]
     fn wall_clock(&mut self) -> Result<(i64, u64), Error>;
 
