@@ -107,7 +107,13 @@ impl Line {
             .take::<libipc::object::Notification>(DOORBELL_SLOT);
         if let (Ok(memory), Ok(doorbell)) = (memory, doorbell) {
             match Client::open(None, &memory, doorbell) {
-                Ok(client) => self.client = Some(client),
+                Ok(client) => {
+                    // The last incarnation may have died between moving bytes and saying so.
+                    if let Err(error) = client.doorbell.signal(INPUT_CAME | ROOM_CAME) {
+                        libipc::warn!("the client can't be woken: {error}");
+                    }
+                    self.client = Some(client);
+                }
                 Err(error) => {
                     libipc::warn!("dropped the client of the last incarnation: {error:?}")
                 }

@@ -1,35 +1,12 @@
 //! Who has which end of the terminal, in memory that outlives the server.
-//!
-//! The position of a writer is stored after its bytes went out, so a write that is repeated after a restart is recognised.
 
 use libipc::capsule::{Part, Slots};
-use serde::{Deserialize, Serialize};
+use ttyd::end::{End, RECORD_BYTES};
 
+/// Layout version of the records.
+const VERSION: u32 = 2;
 /// Ends there are, at most.
 pub const ENDS: usize = 128;
-const RECORD_BYTES: usize = 24;
-
-/// What an end speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Kind {
-    /// `stream`.
-    Stream,
-    /// `terminal`.
-    Terminal,
-}
-
-/// One end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct End {
-    /// What it speaks.
-    pub kind: Kind,
-    /// Whether its holder leads the session.
-    pub leads: bool,
-    /// The process group of its holder; the leader's is 0.
-    pub group: u32,
-    /// Bytes written through it.
-    pub position: u64,
-}
 
 /// All ends.
 pub struct Ends {
@@ -43,16 +20,18 @@ impl Ends {
         Slots::<Part>::storage_bytes(ENDS, RECORD_BYTES)
     }
 
-    /// Opens what the last incarnation left. `None` if the memory is too small.
-    pub fn open(part: Part) -> Option<Self> {
-        let (slots, found) = Slots::open(part, 1, ENDS, RECORD_BYTES)?;
+    /// Opens what the last incarnation left, with the output ring where it left it: writes that had begun are settled by that. `None` if the memory is too small.
+    pub fn open(part: Part, ring_at: u64) -> Option<Self> {
+        let (slots, found) = Slots::open(part, VERSION, ENDS, RECORD_BYTES)?;
         if !found.bad.is_empty() {
             libipc::warn!("dropped damaged records of ends {:?}", found.bad);
         }
         let ends = (0..ENDS)
             .map(|index| slots.load(index).ok().flatten())
             .collect();
-        Some(Self { slots, ends })
+        let mut ends = Self { slots, ends };
+        (0..ENDS).for_each(|index| ends.settle(index, ring_at));
+        Some(ends)
     }
 
     /// Takes a free place; `None` if there is none.
@@ -74,15 +53,19 @@ impl Ends {
         self.ends.get(index).copied().flatten()
     }
 
-    /// Bytes written through it.
-    pub fn position(&self, index: usize) -> u64 {
-        self.get(index).map_or(0, |end| end.position)
+    /// Notes that `count` bytes of this end are about to enter the ring, which stands at `ring_at`.
+    pub fn begin(&mut self, index: usize, ring_at: u64, count: u32) {
+        if let Some(end) = self.get(index) {
+            self.put(index, Some(end.begun(ring_at, count)));
+        }
     }
 
-    /// Sets that.
-    pub fn set_position(&mut self, index: usize, position: u64) {
-        if let Some(end) = self.get(index) {
-            self.put(index, Some(End { position, ..end }));
+    /// Notes what became of that, by where the ring stands now.
+    pub fn settle(&mut self, index: usize, ring_at: u64) {
+        if let Some(end) = self.get(index)
+            && end.settled(ring_at) != end
+        {
+            self.put(index, Some(end.settled(ring_at)));
         }
     }
 

@@ -13,13 +13,15 @@ use core::convert::Infallible;
 
 use libipc::capsule::{Part, Slots};
 use libipc::prelude::*;
-use libipc::{Badge, Boot, Instant, Minter, Protection, StartError, Wake};
+use libipc::{Badge, Boot, Instant, Minter, Protection, StartError, Wake, fault};
 use protocols::client::{Client, Grants};
 use protocols::stream::{self, MAX_CHUNK_BYTES};
 use protocols::terminal::{self as protocol, Mode, Opened, State};
+use ttyd::end::{End, Kind};
+use ttyd::line::MAX_LINE_BYTES;
 use ttyd::terminal::{Answer, Saved, Signal, Terminal, Wanted};
 
-use ends::{End, Ends, Kind};
+use ends::Ends;
 use rings::Rings;
 
 /// Index of each protocol in the manifest's `provides`.
@@ -28,6 +30,9 @@ const TERMINAL: u8 = 1;
 
 /// Cookie of the notification that the serial driver signals.
 const SERIAL: u64 = 1;
+
+/// Room in the output ring that any write fits into: every byte may be a newline, and a line that is being typed may be drawn again.
+const WRITE_ROOM: usize = 2 * MAX_CHUNK_BYTES + 4 * MAX_LINE_BYTES;
 
 /// Bytes of the saved state, at most: the line, the history, what was typed ahead.
 const SAVED_BYTES: usize = 48 * 1024;
@@ -57,7 +62,7 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let state: Saved = saved.load(0).ok().flatten().unwrap_or_default();
     let mut ttyd = Ttyd {
         minter: endpoint.minter()?,
-        ends: Ends::open(ends).ok_or_else(too_small)?,
+        ends: Ends::open(ends, rings.written()).ok_or_else(too_small)?,
         saved,
         terminal: Terminal::new(state),
         rings,
@@ -133,13 +138,16 @@ impl Ttyd {
         }
         self.answer_signals();
         self.rings.push(&self.terminal.take_output());
-        while self.rings.is_clear() {
-            let Some(blocked) = self.blocked.pop_front() else {
-                break;
-            };
-            self.write_now(blocked);
+        loop {
+            while self.rings.has_room(WRITE_ROOM)
+                && let Some(blocked) = self.blocked.pop_front()
+            {
+                self.write_now(blocked);
+            }
+            if self.rings.settle(WRITE_ROOM, self.blocked.is_empty()) {
+                return;
+            }
         }
-        self.rings.settle();
     }
 
     fn save(&mut self) {
@@ -188,7 +196,7 @@ impl Ttyd {
         }
     }
 
-    /// Writes what is new of a write, then takes note of the position, then answers.
+    /// Writes what is new of a write, which fits the ring as a whole, then answers.
     fn write_now(
         &mut self,
         Blocked {
@@ -198,16 +206,25 @@ impl Ttyd {
             reply,
         }: Blocked,
     ) {
-        let position = self.ends.position(end);
+        let position = self.position(end);
         let Some(known) = position.checked_sub(at) else {
             return reply.err(stream::Error::Gap { expected: position });
         };
         let news = data.get(known as usize..).unwrap_or_default();
-        self.terminal.write(news);
-        self.rings.push(&self.terminal.take_output());
-        let position = position + news.len() as u64;
-        self.ends.set_position(end, position);
-        reply.ok(position);
+        if !news.is_empty() {
+            self.terminal.write(news);
+            self.ends
+                .begin(end, self.rings.written(), news.len() as u32);
+            fault::point("ttyd.begun");
+            self.rings.push(&self.terminal.take_output());
+            fault::point("ttyd.written");
+            self.ends.settle(end, self.rings.written());
+        }
+        reply.ok(self.position(end));
+    }
+
+    fn position(&self, end: usize) -> u64 {
+        self.ends.get(end).map_or(0, |end| end.position())
     }
 
     /// The end that a call came through; only those that this server minted have one.
@@ -238,12 +255,7 @@ impl Ttyd {
     ) -> Result<Handle<Connection>, protocol::Error> {
         let index = self
             .ends
-            .add(End {
-                kind,
-                leads,
-                group,
-                position: 0,
-            })
+            .add(End::new(kind, leads, group))
             .ok_or(protocol::Error::NotPermitted)?;
         let protocol = if kind == Kind::Stream {
             STREAM
@@ -291,7 +303,7 @@ impl stream::Stream for Ttyd {
                     data,
                     reply,
                 };
-                if self.rings.is_clear() && self.blocked.is_empty() {
+                if self.rings.has_room(WRITE_ROOM) && self.blocked.is_empty() {
                     self.write_now(blocked)
                 } else {
                     self.blocked.push_back(blocked)

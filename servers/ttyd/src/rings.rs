@@ -91,9 +91,15 @@ impl Rings {
         bytes
     }
 
-    /// Whether everything that was pushed is in the ring.
-    pub fn is_clear(&self) -> bool {
-        self.backlog.is_empty()
+    /// Whether everything that was pushed is in the ring, and so many bytes more fit. A broken ring takes everything: it is lost in any case.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.backlog.is_empty() && self.output.room().is_ok_and(|room| room >= bytes)
+            || self.output.room().is_err()
+    }
+
+    /// Where the output ring stands.
+    pub fn written(&self) -> u64 {
+        self.output.position()
     }
 
     /// Sends bytes; those that do not fit the ring wait here.
@@ -107,12 +113,16 @@ impl Rings {
         self.backlog.extend_from_slice(&bytes[fitting..]);
     }
 
-    /// Wakes the driver if there is something for it, and says what we wait for.
-    pub fn settle(&mut self) {
+    /// Wakes the driver if there is something for it, and says what we wait for: input, and room if something is left that needs `room` bytes. False if there is that room
+    /// after all.
+    pub fn settle(&mut self, room: usize, nothing_left: bool) -> bool {
         self.drain();
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || !nothing_left {
             self.output.wait_for_room();
             self.drain();
+            if !nothing_left && self.has_room(room) {
+                return false;
+            }
         }
         if core::mem::take(&mut self.sent) && self.output.must_wake() && self.serial.ring().is_err()
         {
@@ -123,6 +133,7 @@ impl Rings {
             // Something came just before we said that we sleep: have ourselves woken.
             let _ = self.doorbell.signal(1);
         }
+        true
     }
 
     fn drain(&mut self) {
