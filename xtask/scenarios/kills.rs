@@ -18,16 +18,12 @@ pub const SCENARIOS: &[Scenario] = &[
         run: ramfs,
     },
     Scenario {
-        name: "kills: procd dies while a child ends, and its status still arrives",
-        run: procd,
+        name: "kills: ttyd dies during output, and every line appears once",
+        run: ttyd_during_output,
     },
     Scenario {
         name: "kills: ttyd dies, and the shell session is still there",
         run: ttyd,
-    },
-    Scenario {
-        name: "kills: logd dies under load, and the numbers have no gap",
-        run: logd,
     },
     Scenario {
         name: "kills: vfs dies, and files are found as before",
@@ -59,40 +55,72 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// Those that start processes through agentd.
+pub const OF_PROCESSES: &[Scenario] = &[
+    Scenario {
+        name: "kills: procd dies while a child ends, and its status still arrives",
+        run: procd,
+    },
+    Scenario {
+        name: "kills: logd dies under load, and the numbers have no gap",
+        run: logd,
+    },
+];
+
 /// Kills a service, waits until it is back and prints how long that took.
 fn kill_and_wait(agent: &mut Agent, service: &str) -> Result<Value> {
+    kill_when(agent, service, None)
+}
+
+/// The same, at a point in its code or a method if `when` says so.
+fn kill_when(agent: &mut Agent, service: &str, when: Option<Value>) -> Result<Value> {
     let before = number(
         &agent.ask("service.status", json!({ "name": service }))?,
         "/generation",
     )?;
-    agent.ask("fault.kill", json!({ "service": service }))?;
+    let mut params = json!({ "service": service });
+    if let Some(when) = when {
+        params["when"] = when;
+    }
+    agent.ask("fault.kill", params)?;
     let status = wait_for_restart(agent, service, before)?;
-    println!(
-        "{service} was back after {} µs",
-        number(&status, "/took_ns")? / 1000
-    );
+    expect_told(agent, service, &status)?;
     Ok(status)
 }
 
-fn uart() -> Result<()> {
-    const LINES: usize = 16 << 10;
-    const WIDTH: usize = 64;
-    let mut guest = Guest::boot("kill-uart")?;
-    let mut agent = guest.agent()?;
-    // 1 MiB: lines of 63 characters and a newline, each with its number.
+/// The time of a restart is in the status and in the log.
+fn expect_told(agent: &mut Agent, service: &str, status: &Value) -> Result<()> {
+    let took_us = number(status, "/took_ns")? / 1000;
+    println!("{service} was back after {took_us} µs");
+    let said = format!(
+        "{service} is back after {}.{:03} ms",
+        took_us / 1000,
+        took_us % 1000
+    );
+    let is_said = || {
+        let params = json!({ "service": "init", "grep": said });
+        let log = agent.ask("log.read", params).ok()?;
+        (!log["records"].as_array()?.is_empty()).then_some(())
+    };
+    Deadline::after_seconds(5)
+        .poll(is_said)
+        .with_context(|| format!("the log does not say {said:?}"))
+}
+
+/// Prints numbered lines of [`WIDTH`] characters and a newline.
+fn print_lines(guest: &mut Guest, agent: &mut Agent, lines: usize) -> Result<()> {
     let source = format!(
-        "i = 0\nwhile i < {LINES}:\n    text = str(i)\n    print(text + \".\" * ({} - len(text)))\n    i = i + 1\nprint(\"END\")\n",
-        WIDTH - 1
+        "i = 0\nwhile i < {lines}:\n    text = str(i)\n    print(text + \".\" * ({WIDTH} - len(text)))\n    i = i + 1\nprint(\"END\")\n",
     );
     agent.write_file("/lines.peb", &source)?;
-    guest.serial.send_line("run lines.peb")?;
-    for kill in 0..5 {
-        guest.serial.expect(
-            &format!("\n{}.", (kill + 1) * LINES / 8),
-            Deadline::after_seconds(120),
-        )?;
-        kill_and_wait(&mut agent, "uart")?;
-    }
+    guest.serial.send_line("run lines.peb")
+}
+
+/// Characters of a line.
+const WIDTH: usize = 63;
+
+/// Waits for the last line and returns everything that was printed.
+fn printed_lines(guest: &mut Guest) -> Result<String> {
     guest
         .serial
         .expect("\nEND\n", Deadline::after_seconds(240))?;
@@ -104,33 +132,51 @@ fn uart() -> Result<()> {
         .split_once("\nEND")
         .context("no end")?
         .0;
-    compare_lines(printed, LINES, WIDTH - 1)
+    Ok(printed.to_string())
 }
 
-/// Checks numbered lines for lost bytes; one doubled byte for each kill is allowed.
-fn compare_lines(printed: &str, lines: usize, width: usize) -> Result<()> {
-    let mut doubled = 0;
-    let mut count = 0;
-    for (number, line) in printed.lines().enumerate() {
-        let wanted = format!("{number}{}", ".".repeat(width - number.to_string().len()));
-        if line != wanted {
-            let is_doubled = line.len() == wanted.len() + 1
-                && (0..line.len())
-                    .any(|at| format!("{}{}", &line[..at], &line[at + 1..]) == wanted);
-            if !is_doubled {
-                bail!("line {number} is {line:?}");
-            }
-            doubled += 1;
-        }
-        count += 1;
+fn uart() -> Result<()> {
+    // 1 MiB.
+    const LINES: usize = 16 << 10;
+    const KILLS: usize = 5;
+    let mut guest = Guest::boot("kill-uart")?;
+    let mut agent = guest.agent()?;
+    print_lines(&mut guest, &mut agent, LINES)?;
+    for kill in 0..KILLS {
+        guest.serial.expect(
+            &format!("\n{}.", (kill + 1) * LINES / 8),
+            Deadline::after_seconds(120),
+        )?;
+        kill_and_wait(&mut agent, "uart")?;
     }
-    println!("{count} lines, {doubled} bytes doubled");
-    expect_equal("lines", count, lines)?;
-    if doubled > 5 {
-        bail!("{doubled} bytes are doubled by 5 kills")
+    let doubled = compare_lines(&printed_lines(&mut guest)?, LINES)?;
+    println!("{doubled} bytes were doubled by {KILLS} kills");
+    if doubled > KILLS {
+        bail!("more than one for each kill")
     } else {
         Ok(())
     }
+}
+
+/// Checks numbered lines for lost bytes; says how many bytes are there twice.
+fn compare_lines(printed: &str, lines: usize) -> Result<usize> {
+    let wanted: Vec<String> = (0..lines)
+        .map(|number| format!("{number}{}", ".".repeat(WIDTH - number.to_string().len())))
+        .collect();
+    let (printed, wanted) = (printed.as_bytes(), wanted.join("\n").into_bytes());
+    let (mut at, mut doubled) = (0, 0);
+    for (place, byte) in printed.iter().enumerate() {
+        if wanted.get(at) == Some(byte) {
+            at += 1;
+        } else if place > 0 && printed[place - 1] == *byte {
+            doubled += 1;
+        } else {
+            let here = String::from_utf8_lossy(&printed[place.saturating_sub(80)..place]);
+            bail!("byte {at} is not the one that was printed, after {here:?}");
+        }
+    }
+    expect_equal("bytes", at, wanted.len())?;
+    Ok(doubled)
 }
 
 fn ramfs() -> Result<()> {
@@ -141,9 +187,7 @@ fn ramfs() -> Result<()> {
     for write in 0..WRITES {
         if write % 200 == 100 {
             let when = json!({ "method": "write", "n": 1 + write / 200, "point": if write % 400 == 100 { "before" } else { "after" } });
-            killer
-                .ask("fault.kill", json!({ "service": "ramfs", "when": when }))
-                .or_else(|_| killer.ask("fault.kill", json!({ "service": "ramfs" })))?;
+            killer.ask("fault.kill", json!({ "service": "ramfs", "when": when }))?;
         }
         agent.ask(
             "fs.write",
@@ -165,11 +209,7 @@ fn ramfs() -> Result<()> {
         &agent.ask("service.status", json!({ "name": "ramfs" }))?,
         "/restarts",
     )?;
-    if restarts == 0 {
-        bail!("ramfs was never killed")
-    } else {
-        Ok(())
-    }
+    expect_equal("restarts", restarts, (WRITES / 200) as u64)
 }
 
 fn procd() -> Result<()> {
@@ -209,6 +249,27 @@ fn ttyd() -> Result<()> {
     guest.serial.expect("\nhalf a line\n", step())?;
     guest.serial.expect_prompt(step())?;
     crate::support::expect_contains("the environment", &guest.shell("set")?, "KEPT=yes")
+}
+
+fn ttyd_during_output() -> Result<()> {
+    const LINES: usize = 2000;
+    let mut guest = Guest::boot("kill-ttyd-output")?;
+    let mut agent = guest.agent()?;
+    print_lines(&mut guest, &mut agent, LINES)?;
+    // Before the bytes of a write are on their way, after that, and wherever it is.
+    let moments = [Some("ttyd.begun"), Some("ttyd.written"), None];
+    for (kill, point) in moments.into_iter().enumerate() {
+        guest.serial.expect(
+            &format!("\n{}.", (kill + 1) * LINES / 8),
+            Deadline::after_seconds(120),
+        )?;
+        let when = point.map(|point| json!({ "point": point, "n": 1 }));
+        kill_when(&mut agent, "ttyd", when)?;
+    }
+    let doubled = compare_lines(&printed_lines(&mut guest)?, LINES)?;
+    expect_equal("bytes doubled", doubled, 0)?;
+    guest.serial.expect_prompt(step())?;
+    guest.expect_alive()
 }
 
 fn logd() -> Result<()> {
@@ -285,37 +346,38 @@ fn platform() -> Result<()> {
 
 fn agentd() -> Result<()> {
     let mut guest = Guest::boot("kill-agentd")?;
-    let mut agent = guest.agent()?;
-    let before = number(
-        &agent.ask("service.status", json!({ "name": "agentd" }))?,
-        "/generation",
-    )?;
-    // The reply may or may not make it out before the process ends.
-    let _ = agent.start("fault.kill", json!({ "service": "agentd" }))?;
-    let again = step()
-        .poll(|| guest.agent().ok())
-        .context("nobody can log in again")?;
-    let status = wait_for_restart(&mut { again }, "agentd", before)?;
-    println!(
-        "agentd was back after {} µs",
-        number(&status, "/took_ns")? / 1000
-    );
+    kill_and_log_in_again(&guest, "agentd")?;
     guest.expect_alive()
 }
 
 fn netd() -> Result<()> {
     let mut guest = Guest::boot("kill-netd")?;
+    kill_and_log_in_again(&guest, "netd")?;
+    guest.expect_alive()
+}
+
+/// Kills a service without which no connection lives, and asks over new ones until it is back.
+fn kill_and_log_in_again(guest: &Guest, service: &str) -> Result<Value> {
     let mut agent = guest.agent()?;
     let before = number(
-        &agent.ask("service.status", json!({ "name": "netd" }))?,
+        &agent.ask("service.status", json!({ "name": service }))?,
         "/generation",
     )?;
-    let _ = agent.start("fault.kill", json!({ "service": "netd" }))?;
-    let mut again = step()
-        .poll(|| guest.agent().ok())
-        .context("no new connection works")?;
-    wait_for_restart(&mut again, "netd", before)?;
-    guest.expect_alive()
+    // The reply may or may not make it out before the connection ends.
+    let _ = agent.start("fault.kill", json!({ "service": service }))?;
+    let is_back = || {
+        let mut agent = guest.machine.agent(Deadline::after_seconds(3)).ok()?;
+        let status = agent
+            .call("service.status", json!({ "name": service }), step())
+            .ok()?;
+        let is_later = number(&status, "/generation").ok()? > before;
+        (is_later && status["state"] == "running").then_some(status)
+    };
+    let status = step()
+        .poll(is_back)
+        .with_context(|| format!("{service} is not back, or nobody can log in again"))?;
+    expect_told(&mut guest.agent()?, service, &status)?;
+    Ok(status)
 }
 
 fn virtio_net() -> Result<()> {
@@ -335,25 +397,36 @@ fn everyone() -> Result<()> {
         let name = service["name"]
             .as_str()
             .context("a service without a name")?;
-        if !service["state"]
-            .as_str()
-            .is_some_and(|state| state.eq_ignore_ascii_case("running"))
-        {
+        // init is the one who does it.
+        if service["state"] != "running" || name == "init" {
             continue;
         }
-        let mut agent = guest.agent()?;
-        let before = number(
-            &agent.ask("service.status", json!({ "name": name }))?,
-            "/generation",
-        )?;
-        let _ = agent.start("fault.kill", json!({ "service": name }))?;
-        drop(agent);
-        let mut again = step()
-            .poll(|| guest.agent().ok())
-            .with_context(|| format!("{name}: nobody can log in again"))?;
-        wait_for_restart(&mut again, name, before)?;
+        kill_and_log_in_again(&guest, name)?;
     }
     guest.serial.send_line("")?;
     guest.serial.expect_prompt(step())?;
     guest.expect_alive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines() -> String {
+        let line = |number: usize| format!("{number}{}", ".".repeat(WIDTH - 1));
+        (0..10).map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn lost_and_doubled_bytes_are_told_apart() {
+        let whole = lines();
+        assert_eq!(compare_lines(&whole, 10).ok(), Some(0));
+        for place in [0, 1, 63, 64, 200, whole.len() - 1] {
+            let (before, after) = whole.split_at(place);
+            let doubled = format!("{before}{}{after}", &after[..1]);
+            assert_eq!(compare_lines(&doubled, 10).ok(), Some(1), "doubled {place}");
+            let lost = format!("{before}{}", &after[1..]);
+            assert!(compare_lines(&lost, 10).is_err(), "lost {place}");
+        }
+    }
 }

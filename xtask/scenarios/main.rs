@@ -39,6 +39,7 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
         console::SCENARIOS,
         figures::SCENARIOS,
         interfaces::SCENARIOS,
+        kills::SCENARIOS,
         transfers::SCENARIOS,
     ];
     files.into_iter().flatten()
@@ -55,7 +56,7 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         public_client::SCENARIOS,
         faults::SCENARIOS,
         leaks::SCENARIOS,
-        kills::SCENARIOS,
+        kills::OF_PROCESSES,
     ];
     files.into_iter().flatten()
 }

@@ -198,12 +198,18 @@ impl Kills {
             self.done,
             stalls.longest.as_millis()
         );
-        if let Ok(stats) = self.killer.ask(
-            "ipc.call",
-            json!({ "service": "netd", "method": "stats", "args": {} }),
-        ) {
-            println!("netd: {}", stats["result"]);
-        }
+        let call = json!({ "service": "netd", "method": "stats", "args": {} });
+        let stats = self.killer.ask("ipc.call", call)?;
+        let of = |name: &str| number(&stats, &format!("/result/{name}"));
+        println!(
+            "frames: {} out, {} in, {} submitted again; segments: {} sent again, {} of the host's came twice; {} gaps where frames were lost",
+            of("frames_sent")?,
+            of("frames_received")?,
+            of("frames_resubmitted")?,
+            of("segments_resent")?,
+            of("segments_repeated")?,
+            of("gaps")?
+        );
         expect_equal("kills", self.done, KILLS)?;
         expect_equal("restarts", restarts, KILLS as u64)
     }
