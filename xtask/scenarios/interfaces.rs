@@ -171,7 +171,7 @@ fn forged_handle() -> Result<()> {
     agent.must_refuse(-31002, "ipc.call", call).map(drop)
 }
 
-/// One call's answer brings the ends of a pipe, and the next call gives them to a program.
+/// One call's answer brings the ends of a pipe, the next call gives them to a program, and what it wrote is read by a call of an end.
 fn handles() -> Result<()> {
     let guest = Guest::boot("handles")?;
     let mut agent = guest.agent()?;
@@ -196,7 +196,19 @@ fn handles() -> Result<()> {
     let pid = number(&agent.ask("ipc.call", spawn)?, "/result")?;
     let end = agent.ask("ipc.call", call("wait", json!({ "pid": pid })))?;
     expect_equal("end", end, json!({ "result": { "Code": 0 } }))?;
+    let schema = agent.ask("ipc.schema", json!({ "service": reader }))?;
+    expect_equal("protocol", text(&schema, "/protocol")?, "stream")?;
+    let read = json!({ "service": reader, "method": "read", "args": { "from": 0, "max": 100 } });
+    let came = agent.ask("ipc.call", read.clone())?;
+    // "through handles\n"
+    expect_equal(
+        "output",
+        text(&came, "/result/data/$b64")?,
+        "dGhyb3VnaCBoYW5kbGVzCg==",
+    )?;
+    stranger.must_refuse(-31002, "ipc.call", read.clone())?;
     agent.ask("ipc.close", json!({ "handle": reader }))?;
+    agent.must_refuse(-31002, "ipc.call", read)?;
     agent.ask("ipc.close", json!({ "handle": writer["$handle"] }))?;
     agent
         .must_refuse(-31002, "ipc.close", json!({ "handle": reader }))

@@ -9,6 +9,7 @@ use crate::transfer;
 use abi::{ObjectType, Rights};
 use alloc::vec::Vec;
 use core::convert::Infallible;
+use core::mem::ManuallyDrop;
 use serde::Serialize;
 use serde::ser::{Error, SerializeTuple, Serializer};
 
@@ -23,6 +24,14 @@ impl AnyHandle {
     /// Whether it leads to an object of this type.
     pub const fn is(&self, object: ObjectType) -> bool {
         self.kind == object as u8
+    }
+
+    /// Lends it as what it is. `None`: it is something else than a `T`.
+    pub fn with<T: Object, R>(&self, job: impl FnOnce(&Handle<T>) -> R) -> Option<R> {
+        let typed = self.is(T::TYPE).then(|| Handle::from_raw(self.raw))?;
+        // Only lent: it stays ours to close.
+        let typed = ManuallyDrop::new(typed);
+        Some(job(&typed))
     }
 }
 

@@ -93,6 +93,10 @@ fn handles_pass_with_their_kinds_and_none_is_lost() {
                 .zip(kinds)
                 .all(|(handle, kind)| handle.is(kind))
         );
+        let identity =
+            |handle: &AnyHandle| handle.with(|it: &Handle<MemoryObject>| it.identify().unwrap().1);
+        assert_eq!(identity(&traded.handles[0]), identity(&memory));
+        assert_eq!(identity(&traded.handles[1]), None);
         drop(traded);
         let refused = call(&client, "trade", &[0, 0], &[&doorbell]);
         assert_eq!(refused, Err(Failure::Refused(Refusal::Malformed)));

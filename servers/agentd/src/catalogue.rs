@@ -7,25 +7,57 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use libipc::schema::{DESCRIBE, Description, MAX_DESCRIPTION_BYTES, parse_description};
-use libipc::{Connection, Deadline, Failure, Handle, Replay};
+use libipc::untyped::AnyHandle;
+use libipc::{Connection, Deadline, Failure, Handle, Object, Replay};
 
-use crate::rpc::RpcError;
+use crate::rpc::{Code, RpcError};
 use crate::system::{Answer, System, failed, later};
 
 /// Interfaces that are known at once, at most. One more, and all are asked for anew.
 const MAX_KNOWN: usize = 128;
 
-/// A protocol of a service, and the way to it.
+/// A protocol of a server, and the way to it.
 #[derive(Debug)]
 pub struct Interface {
-    /// The service.
+    /// The service, or the name of the handle that leads there.
     pub service: String,
-    /// The protocol, as init calls it.
+    /// The protocol, as init calls it; empty behind a handle.
     pub protocol: String,
-    /// Leads there, with what the daemon's manifest grants.
-    pub connection: Handle<Connection>,
+    /// Leads there.
+    pub way: Way,
     /// What it says of itself.
     pub description: Description,
+}
+
+/// A Connection to a server.
+#[derive(Debug)]
+pub enum Way {
+    /// The broker's, with what the daemon's manifest grants.
+    Broker(Handle<Connection>),
+    /// One that a session holds.
+    Held(Rc<AnyHandle>),
+}
+
+impl Way {
+    /// A way through a handle of a session. `None`: it is no Connection.
+    pub fn held(handle: Rc<AnyHandle>) -> Option<Self> {
+        let is_one = handle.is(<Connection as Object>::TYPE);
+        is_one.then_some(Self::Held(handle))
+    }
+
+    /// Lends the Connection.
+    ///
+    /// # Errors
+    /// Those of `job`.
+    pub fn with<T>(
+        &self,
+        job: impl FnOnce(&Handle<Connection>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self {
+            Self::Broker(connection) => job(connection),
+            Self::Held(handle) => handle.with(job).unwrap_or(Err(Failure::BadReply)),
+        }
+    }
 }
 
 /// The interfaces that are known.
@@ -60,7 +92,7 @@ type Then<T> = Box<dyn FnOnce(Result<T, RpcError>, &mut System) -> Answer>;
 struct Reading {
     service: String,
     protocol: String,
-    connection: Handle<Connection>,
+    way: Way,
     bytes: Vec<u8>,
     deadline: Deadline,
     then: Then<Rc<Interface>>,
@@ -87,10 +119,15 @@ pub fn find(
             Reading {
                 service: service.to_string(),
                 protocol: protocol.to_string(),
-                connection,
+                way: Way::Broker(connection),
                 bytes: Vec::new(),
                 deadline,
-                then: Box::new(then),
+                then: Box::new(move |found, system| {
+                    if let Ok(interface) = &found {
+                        system.catalogue.borrow_mut().add(interface.clone());
+                    }
+                    then(found, system)
+                }),
             },
             system,
         ),
@@ -98,16 +135,55 @@ pub fn find(
     }
 }
 
+/// Finds what is at the other end of a Connection that a session holds under this name.
+pub fn find_held(
+    system: &mut System,
+    session: u64,
+    name: &str,
+    deadline: Deadline,
+    then: impl FnOnce(Result<Rc<Interface>, RpcError>, &mut System) -> Answer + 'static,
+) -> Answer {
+    let found = system.handles.borrow().connection(session, name);
+    let way = match found {
+        None => return then(Err(no_handle()), system),
+        Some((_, Some(interface))) => return then(Ok(interface), system),
+        Some((way, None)) => way,
+    };
+    let name = name.to_string();
+    let reading = Reading {
+        service: name.clone(),
+        protocol: String::new(),
+        way,
+        bytes: Vec::new(),
+        deadline,
+        then: Box::new(move |found, system| {
+            if let Ok(interface) = &found {
+                let mut tables = system.handles.borrow_mut();
+                tables.describe(session, &name, interface);
+            }
+            then(found, system)
+        }),
+    };
+    read(reading, system)
+}
+
+/// The refusal of a handle that the session does not hold.
+pub fn no_handle() -> RpcError {
+    RpcError::new(Code::Forbidden, "no such handle of yours").with("required", "handle")
+}
+
 fn read(mut reading: Reading, system: &mut System) -> Answer {
     let offset = reading.bytes.len() as u32;
-    let started = system.calls.start::<_, Vec<u8>, ()>(
-        &reading.connection,
-        DESCRIBE,
-        Replay::Idempotent,
-        reading.deadline.into(),
-        &(offset,),
-        libipc::calls::decode_answer,
-    );
+    let started = reading.way.with(|connection| {
+        system.calls.start::<_, Vec<u8>, ()>(
+            connection,
+            DESCRIBE,
+            Replay::Idempotent,
+            reading.deadline.into(),
+            &(offset,),
+            libipc::calls::decode_answer,
+        )
+    });
     let pending = match started {
         Ok(pending) => pending,
         Err(failure) => return refuse(reading, failure, system),
@@ -133,10 +209,9 @@ fn parsed(reading: Reading, system: &mut System) -> Answer {
     let interface = Rc::new(Interface {
         service: reading.service,
         protocol: reading.protocol,
-        connection: reading.connection,
+        way: reading.way,
         description,
     });
-    system.catalogue.borrow_mut().add(interface.clone());
     (reading.then)(Ok(interface), system)
 }
 

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use libipc::object::kind_named;
 use libipc::untyped::AnyHandle;
 
+use crate::catalogue::{Interface, Way};
 use crate::dynamic::Handles;
 
 /// Handles that one session holds, at most.
@@ -32,6 +33,8 @@ struct Held {
     /// Shared with the calls under way that carry it.
     handle: Rc<AnyHandle>,
     object: String,
+    /// What is at the other end, once somebody asked: for Connections.
+    interface: Option<Rc<Interface>>,
 }
 
 impl Tables {
@@ -39,6 +42,21 @@ impl Tables {
     pub fn room(&self, session: u64) -> usize {
         let held = self.0.get(&session).map_or(0, |table| table.held.len());
         MAX_HANDLES.saturating_sub(held)
+    }
+
+    /// A Connection of a session, and what is at its other end if that is known. `None`: it has none of that name.
+    pub fn connection(&self, session: u64, name: &str) -> Option<(Way, Option<Rc<Interface>>)> {
+        let held = self.0.get(&session)?.held.get(&number(name)?)?;
+        let way = Way::held(held.handle.clone())?;
+        Some((way, held.interface.clone()))
+    }
+
+    /// Notes what is at the other end of a Connection.
+    pub fn describe(&mut self, session: u64, name: &str, interface: &Rc<Interface>) {
+        let table = self.0.get_mut(&session).zip(number(name));
+        if let Some(held) = table.and_then(|(table, number)| table.held.get_mut(&number)) {
+            held.interface = Some(interface.clone());
+        }
     }
 
     /// Closes a handle of a session. `false`: it has none of that name.
@@ -142,6 +160,7 @@ impl Handles for Answer {
         let held = Held {
             handle: Rc::new(handle),
             object: object.to_string(),
+            interface: None,
         };
         self.named.push((self.last, held));
         Some(format!("h{}", self.last))

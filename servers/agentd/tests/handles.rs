@@ -3,9 +3,9 @@
 
 use agentd::dynamic::Handles;
 use agentd::handles::{MAX_HANDLES, Tables};
-use libipc::Handle;
 use libipc::object::{MemoryObject, Notification};
 use libipc::untyped::AnyHandle;
+use libipc::{Badge, Endpoint, Handle};
 use libipc_testing::Machine;
 
 fn memory() -> AnyHandle {
@@ -77,5 +77,33 @@ fn names_are_never_given_twice_and_nothing_is_left_behind() {
         assert_eq!(machine.handle_count(&process), before + MAX_HANDLES);
         tables.forget(1);
         assert_eq!(machine.handle_count(&process), before);
+    });
+}
+
+#[test]
+fn only_a_connection_leads_somewhere() {
+    let machine = Machine::new();
+    let process = machine.process();
+    process.run(|| {
+        let mut tables = Tables::default();
+        let endpoint = Endpoint::create().unwrap();
+        let connection = endpoint.mint(Badge::own(0, 1)).unwrap().client;
+        let mut answer = tables.answer(1, vec![memory(), connection.into()]);
+        let memory = answer.name(0, "MemoryObject").unwrap();
+        let connection = answer.name(1, "Connection").unwrap();
+        tables.keep(1, answer);
+        assert!(tables.connection(1, &memory).is_none());
+        assert!(tables.connection(2, &connection).is_none());
+        let (way, interface) = tables.connection(1, &connection).unwrap();
+        assert!(interface.is_none(), "nobody has asked yet");
+        // It is held as long as somebody is on the way, and closed then.
+        assert!(tables.close(1, &connection));
+        let before = machine.handle_count(&process);
+        assert!(
+            way.with(|connection| connection.identify().map_err(libipc::Failure::System))
+                .is_ok()
+        );
+        drop(way);
+        assert_eq!(machine.handle_count(&process), before - 1);
     });
 }

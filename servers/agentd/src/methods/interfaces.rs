@@ -20,6 +20,8 @@ use crate::dynamic::Schemas;
 use crate::shape::{Shape, U32, member, optional};
 use crate::system::{Answer, System, error};
 
+use call::Server;
+
 mod call;
 
 /// The methods that are declared here.
@@ -48,7 +50,8 @@ pub const METHODS: &[Method] = &[
         access: Access::Scope("ipc.inspect"),
         effect: Effect::Reads,
         params: &[
-            optional("service", Shape::Text).doc("may be left out if the protocol is said"),
+            optional("service", call::SERVER)
+                .doc("a name, or a Connection that an answer brought; may be left out if the protocol is said"),
             optional("protocol", Shape::Text).doc("the service's first if it is not said"),
         ],
         result: Shape::Object(&[
@@ -184,11 +187,20 @@ fn list(
 }
 
 fn schema(system: &mut System, context: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let service = params.optional_string("service")?;
+    let server = Server::take(params)?;
     let protocol = params.optional_string("protocol")?;
     params.finish()?;
-    let service = match (service, &protocol) {
-        (Some(service), _) => service,
+    let deadline = context.deadline();
+    let described =
+        |found: Result<Rc<Interface>, RpcError>, _: &mut System| Answer::Now(found.map(describe));
+    let service = match (server, &protocol) {
+        (Some(Server::Named(service)), _) => service,
+        (Some(Server::Held(name)), _) => {
+            let session = context.session;
+            return Ok(catalogue::find_held(
+                system, session, &name, deadline, described,
+            ));
+        }
         (None, Some(protocol)) => provider(system, protocol)?,
         (None, None) => {
             return Err(agentd::params::wrong(
@@ -205,13 +217,8 @@ fn schema(system: &mut System, context: &Context, params: &mut Params) -> Result
             first.ok_or_else(|| not_found("protocol", "it serves nothing"))?
         }
     };
-    let deadline = context.deadline();
     Ok(catalogue::find(
-        system,
-        &service,
-        &protocol,
-        deadline,
-        |found, _| Answer::Now(found.map(describe)),
+        system, &service, &protocol, deadline, described,
     ))
 }
 

@@ -12,7 +12,7 @@ use libipc::{CallError, Deadline, Failure};
 use serde_json::{Map, Value, json};
 
 use super::{hash, not_found, status};
-use crate::catalogue::{self, Interface};
+use crate::catalogue::{self, Interface, no_handle};
 use crate::dynamic::{Garbled, Refused, decode, encode_members};
 use crate::handles::{MAX_HANDLES, Tables};
 use crate::methods::Context;
@@ -23,6 +23,15 @@ use crate::system::{Answer, System, failed, later};
 /// Bytes of a message, at most: what no request can be longer than.
 const MAX_MESSAGE: usize = 4096;
 
+/// A handle as answers write it.
+const HANDLE: Shape = Shape::Object(&[
+    member("$handle", Shape::Text),
+    optional("type", Shape::Text),
+]);
+
+/// A server: a service by its name, or whatever a Connection leads to that an answer brought.
+pub const SERVER: Shape = Shape::Either(&[Shape::Text, HANDLE]);
+
 /// `ipc.call`.
 pub const CALL: Method = Method {
     name: "ipc.call",
@@ -30,7 +39,7 @@ pub const CALL: Method = Method {
     access: Access::Scope("ipc.call"),
     effect: Effect::Acts,
     params: &[
-        member("service", Shape::Text),
+        member("service", SERVER),
         member("method", Shape::Text),
         optional("args", Shape::Map(&Shape::Any)).doc("parameters by name"),
         optional("protocol", Shape::Text).doc(
@@ -83,17 +92,50 @@ pub const CLOSE: Method = Method {
     by: By::Function(close),
 };
 
+/// A server as a request names it.
+pub enum Server {
+    /// A service.
+    Named(String),
+    /// What is behind this handle.
+    Held(String),
+}
+
+impl Server {
+    /// Takes the parameter `service`; `None` if it is not there.
+    pub fn take(params: &mut Params) -> Result<Option<Self>, RpcError> {
+        match params.optional_value("service") {
+            None => Ok(None),
+            Some(Value::String(name)) => Ok(Some(Self::Named(name))),
+            Some(value) => Ok(Some(Self::Held(
+                handle_name("service", Some(&value))?.into(),
+            ))),
+        }
+    }
+}
+
+/// The name of the handle that a parameter is, or names.
+fn handle_name<'v>(parameter: &str, value: Option<&'v Value>) -> Result<&'v str, RpcError> {
+    let name = match value {
+        Some(Value::Object(members)) => members.get("$handle"),
+        other => other,
+    };
+    name.and_then(Value::as_str)
+        .ok_or_else(|| wrong(parameter, "string, or object with $handle", value))
+}
+
 /// A call that is wanted.
 struct Wanted {
     session: u64,
-    service: String,
+    server: Server,
+    /// The service or the handle, for people.
+    label: String,
     protocols: Vec<String>,
     method: String,
     arguments: Value,
     hash: Option<String>,
     deadline: Deadline,
-    /// Whether the connection was made anew already, because the first led nowhere.
-    is_again: bool,
+    /// Whether the connection can be made anew if it leads nowhere.
+    may_reconnect: bool,
 }
 
 /// The same, encoded.
@@ -105,7 +147,7 @@ struct Ready {
 }
 
 fn call(system: &mut System, context: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let service = params.string("service")?;
+    let server = Server::take(params)?.ok_or_else(|| wrong("service", "string", None))?;
     let method = params.string("method")?;
     let protocol = params.optional_string("protocol")?;
     let hash = params.optional_string("schema_hash")?;
@@ -116,51 +158,89 @@ fn call(system: &mut System, context: &Context, params: &mut Params) -> Result<A
         Some(other) => return Err(wrong("args", "object", Some(&other))),
     };
     params.finish()?;
-    let is_allowed = |token: &agentd::token::Token| token.allows_call(&service, &method);
-    if !context.subject.as_ref().is_some_and(is_allowed) {
+    if !is_allowed(context, &server, &method) {
         return Err(
             RpcError::new(Code::Forbidden, "this method is out of reach").with("required", "calls"),
         );
     }
-    let mut protocols = status(system, &service)?.provides;
+    let (label, protocols) = match &server {
+        Server::Named(service) => (service.clone(), protocols(system, service, protocol)?),
+        Server::Held(name) => (name.clone(), Vec::new()),
+    };
+    let wanted = Wanted {
+        session: context.session,
+        may_reconnect: matches!(server, Server::Named(_)),
+        server,
+        label,
+        protocols,
+        method,
+        arguments,
+        hash,
+        deadline: timeout_ms.map_or_else(|| context.deadline(), Deadline::after_ms),
+    };
+    Ok(begin(wanted, system))
+}
+
+/// Whether the token reaches that far. A handle can lead to any service, so it is for those only whose calls are not narrowed.
+fn is_allowed(context: &Context, server: &Server, method: &str) -> bool {
+    context.subject.as_ref().is_some_and(|token| match server {
+        Server::Named(service) => token.allows_call(service, method),
+        Server::Held(_) => token.constraints.calls.is_empty(),
+    })
+}
+
+/// The protocols of a service that may have the method: all, or the one that was said.
+fn protocols(
+    system: &System,
+    service: &str,
+    protocol: Option<String>,
+) -> Result<Vec<String>, RpcError> {
+    let mut protocols = status(system, service)?.provides;
     if let Some(protocol) = protocol {
         protocols.retain(|provided| *provided == protocol);
     }
     if protocols.is_empty() {
         return Err(not_found("protocol", "it serves no such protocol"));
     }
-    let wanted = Wanted {
-        session: context.session,
-        service,
-        protocols,
-        method,
-        arguments,
-        hash,
-        deadline: timeout_ms.map_or_else(|| context.deadline(), Deadline::after_ms),
-        is_again: false,
-    };
-    Ok(begin(wanted, system))
+    Ok(protocols)
 }
 
 fn begin(wanted: Wanted, system: &mut System) -> Answer {
-    let (service, protocols) = (wanted.service.clone(), wanted.protocols.clone());
     let deadline = wanted.deadline;
-    catalogue::find_all(
-        system,
-        service,
-        protocols,
-        deadline,
-        move |found, system| {
-            let ready = found.and_then(|found| {
-                let chosen = choose(&wanted, &found)?;
-                prepare(&wanted, chosen, &system.handles.borrow())
-            });
-            match ready {
-                Ok(ready) => send(wanted, ready, system),
-                Err(error) => Answer::Now(Err(error)),
-            }
-        },
-    )
+    let session = wanted.session;
+    match &wanted.server {
+        Server::Named(service) => {
+            let (service, protocols) = (service.clone(), wanted.protocols.clone());
+            catalogue::find_all(
+                system,
+                service,
+                protocols,
+                deadline,
+                move |found, system| go_on(wanted, found, system),
+            )
+        }
+        Server::Held(name) => {
+            let name = name.clone();
+            catalogue::find_held(system, session, &name, deadline, move |found, system| {
+                go_on(wanted, found.map(|interface| [interface].into()), system)
+            })
+        }
+    }
+}
+
+fn go_on(
+    wanted: Wanted,
+    found: Result<Vec<Rc<Interface>>, RpcError>,
+    system: &mut System,
+) -> Answer {
+    let ready = found.and_then(|found| {
+        let chosen = choose(&wanted, &found)?;
+        prepare(&wanted, chosen, &system.handles.borrow())
+    });
+    match ready {
+        Ok(ready) => send(wanted, ready, system),
+        Err(error) => Answer::Now(Err(error)),
+    }
 }
 
 /// Where the method may be: interfaces that have it, with its place in them; at least one.
@@ -252,9 +332,7 @@ fn refusal(refused: Refused, interface: &Interface) -> RpcError {
                 .with("got", misfit.got)
                 .with("hash", hash(interface))
         }
-        Refused::Handle { path } => RpcError::new(Code::Forbidden, "no such handle of yours")
-            .with("required", "handle")
-            .with("path", path),
+        Refused::Handle { path } => no_handle().with("path", path),
         Refused::TooLarge { limit } => {
             RpcError::new(Code::TooLarge, "more than a message can hold").with("limit", limit)
         }
@@ -270,30 +348,32 @@ fn send(wanted: Wanted, ready: Ready, system: &mut System) -> Answer {
         bytes: &ready.bytes,
         handles: &handles,
     };
-    let started = system.calls.start(
-        &ready.interface.connection,
-        method.number,
-        method.replay,
-        wanted.deadline.into(),
-        &arguments,
-        untyped::decode_answer,
-    );
+    let started = ready.interface.way.with(|connection| {
+        system.calls.start(
+            connection,
+            method.number,
+            method.replay,
+            wanted.deadline.into(),
+            &arguments,
+            untyped::decode_answer,
+        )
+    });
     let pending = match started {
         Ok(pending) => pending,
-        Err(failure) => return Answer::Now(Err(failed(&wanted.service, failure))),
+        Err(failure) => return Answer::Now(Err(failed(&wanted.label, failure))),
     };
     later(Ok(pending), "", move |outcome, system| match outcome {
         Ok(answer) => Answer::Now(give(&wanted, &ready, answer, system)),
         // Nothing was sent: the connection leads nowhere, so the next one may lead where it should.
-        Err(CallError::Failed(Failure::NotDelivered(_))) if !wanted.is_again => {
+        Err(CallError::Failed(Failure::NotDelivered(_))) if wanted.may_reconnect => {
             system.catalogue.borrow_mut().forget(&ready.interface);
             let again = Wanted {
-                is_again: true,
+                may_reconnect: false,
                 ..wanted
             };
             begin(again, system)
         }
-        Err(CallError::Failed(failure)) => Answer::Now(Err(failed(&wanted.service, failure))),
+        Err(CallError::Failed(failure)) => Answer::Now(Err(failed(&wanted.label, failure))),
         Err(CallError::Method(never)) => match never {},
     })
 }
@@ -305,7 +385,7 @@ fn give(
     answer: untyped::Answer,
     system: &System,
 ) -> Result<Value, RpcError> {
-    let garbled = || failed(&wanted.service, Failure::BadReply);
+    let garbled = || failed(&wanted.label, Failure::BadReply);
     let method: &MethodDescription = ready
         .interface
         .description
@@ -326,18 +406,9 @@ fn give(
 fn close(system: &mut System, context: &Context, params: &mut Params) -> Result<Answer, RpcError> {
     let value = params.optional_value("handle");
     params.finish()?;
-    let name = match &value {
-        Some(Value::String(name)) => name,
-        Some(Value::Object(members)) => match members.get("$handle") {
-            Some(Value::String(name)) => name,
-            _ => return Err(wrong("handle", "object with $handle", value.as_ref())),
-        },
-        other => return Err(wrong("handle", "string", other.as_ref())),
-    };
+    let name = handle_name("handle", value.as_ref())?;
     if !system.handles.borrow_mut().close(context.session, name) {
-        return Err(
-            RpcError::new(Code::Forbidden, "no such handle of yours").with("required", "handle")
-        );
+        return Err(no_handle());
     }
     Ok(Answer::Now(Ok(json!({ "closed": true }))))
 }
