@@ -178,7 +178,12 @@ impl Init {
         match control::start_order(&self.calls, supervisor, order, deadline) {
             Ok(pending) => {
                 // It may be dead before its answer is heard.
-                self.set_doomed(id, true);
+                if matches!(
+                    order,
+                    Order::KillAtMethod { .. } | Order::KillAtPoint { .. }
+                ) {
+                    self.set_doomed(id, true);
+                }
                 self.pending
                     .insert(pending.id(), Purpose::Order(id, pending, reply));
             }

@@ -9,7 +9,7 @@ use init_manifest::{graph, render};
 use libipc::control::Order;
 use libipc::prelude::*;
 use protocols::client::{Client, Grants, INIT_PID};
-use protocols::services::{Cause, Cpu, Error, Machine, Services, State, Status, When};
+use protocols::services::{Cause, Cpu, Error, Hang, Machine, Services, State, Status, When};
 
 use crate::faults::describe;
 use crate::service::{Goal, Service, Waiting};
@@ -121,6 +121,26 @@ impl Services for Init {
             When::Point { point, n } => Order::KillAtPoint { point, n },
         };
         self.order(id, &order, reply);
+    }
+
+    fn hang(
+        &mut self,
+        caller: Caller,
+        name: String,
+        how: Hang,
+        ms: Option<u32>,
+        reply: Reply<(), Error>,
+    ) {
+        let id = match self.may_steer(caller, &name) {
+            Ok(id) => id,
+            Err(error) => return reply.err(error),
+        };
+        if self.services[id.0].process.is_none() {
+            let state = self.status_of(id).state;
+            return reply.err(Error::InvalidState { state });
+        }
+        let waits = how == Hang::Waits;
+        self.order(id, &Order::Hang { waits, ms }, reply);
     }
 
     fn manifest(&mut self, _caller: Caller, name: String) -> Result<String, Error> {

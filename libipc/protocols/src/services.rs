@@ -84,6 +84,16 @@ pub struct Status {
     pub cpu: u8,
 }
 
+/// How a service stops answering.
+#[message]
+#[derive(Copy, Eq)]
+pub enum Hang {
+    /// It loops.
+    Loops,
+    /// It waits for what nobody brings.
+    Waits,
+}
+
 /// When a fault is to happen.
 #[message]
 pub enum When {
@@ -165,6 +175,10 @@ pub trait Services {
     /// Kills a service now or at a point; it is restarted as after any death. Answers when the order is placed.
     #[deferred]
     fn kill(&mut self, name: String, when: When) -> Result<(), Error>;
+
+    /// Has a service stop answering as soon as it has acknowledged the order, for `ms` milliseconds or for ever: what the watchdog is there to notice.
+    #[deferred]
+    fn hang(&mut self, name: String, how: Hang, ms: Option<u32>) -> Result<(), Error>;
 
     /// The manifest as text.
     #[idempotent]

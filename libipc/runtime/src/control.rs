@@ -5,9 +5,9 @@ use crate::error::Failure;
 use crate::fault;
 use crate::handle::Handle;
 use crate::incoming::IncomingCall;
-use crate::object::Connection;
+use crate::object::{Connection, Notification};
 use crate::schema::Replay;
-use crate::time::Deadline;
+use crate::time::{Deadline, Instant};
 use alloc::string::String;
 use core::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,13 @@ pub enum Order {
     },
     /// Forget what was armed.
     Disarm,
-    /// Stop answering: loop for ever.
-    Hang,
+    /// Stop answering once this is answered.
+    Hang {
+        /// By waiting for what nobody brings, else by looping.
+        waits: bool,
+        /// For so many milliseconds; `None`: for ever.
+        ms: Option<u32>,
+    },
 }
 
 /// What the process says about itself in a heartbeat.
@@ -106,14 +111,39 @@ pub(crate) fn answer(call: IncomingCall<'_>) {
         call.refuse(crate::error::Refusal::UnknownMethod);
         return;
     }
-    call.answer(|_, (order,): (Order,)| obey(&order));
+    let mut hang = None;
+    call.answer(|_, (order,): (Order,)| {
+        if let Order::Hang { waits, ms } = order {
+            hang = Some((waits, ms));
+        }
+        obey(&order)
+    });
     // The supervisor must not wait until the server has something else to do.
     crate::endpoint::flush();
+    if let Some((waits, ms)) = hang {
+        stop_answering(waits, ms);
+    }
+}
+
+/// What a server does that has lost its way.
+fn stop_answering(waits: bool, ms: Option<u32>) {
+    let until = match ms {
+        Some(ms) => Deadline::after_ms(u64::from(ms)),
+        None => Deadline::at(Instant::from_ns(u64::MAX)),
+    };
+    if waits && let Ok(nobody) = Handle::<Notification>::create() {
+        // It ends in any case: by time, or by whoever kills us.
+        let _ = nobody.wait(1, until);
+        return;
+    }
+    while Instant::now() < until.moment() {
+        core::hint::spin_loop();
+    }
 }
 
 fn obey(order: &Order) -> Result<Health, OrderError> {
     let is_known = match order {
-        Order::Heartbeat => true,
+        Order::Heartbeat | Order::Hang { .. } => true,
         Order::KillAtPoint { point, n } => fault::arm_point(point, *n),
         Order::KillAtMethod {
             method,
@@ -124,9 +154,6 @@ fn obey(order: &Order) -> Result<Health, OrderError> {
             fault::disarm();
             true
         }
-        Order::Hang => loop {
-            core::hint::spin_loop();
-        },
     };
     let health = Health {
         incarnation: INCARNATION.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! `service.*` and `fault.kill`
+//! `service.*` and `fault.*`
 
 use alloc::format;
 use alloc::string::String;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use agentd::params::{Params, wrong};
 use agentd::rpc::{Code, RpcError};
 use libipc::{Deadline, Failure, Pending};
-use protocols::services::{Cause, Client, Error, Status, When};
+use protocols::services::{Cause, Client, Error, Hang, Status, When};
 use serde_json::{Value, json};
 
 use super::declaration::{Access, By, Effect, Example, Method};
@@ -165,6 +165,27 @@ pub const METHODS: &[Method] = &[
         },
         since: "0.2",
         by: By::Function(kill),
+    },
+    Method {
+        name: "fault.hang",
+        summary: "Has a service stop answering, which the watchdog must notice",
+        access: Access::Scope("fault.inject"),
+        effect: Effect::Acts,
+        params: &[
+            member("service", Shape::Text),
+            optional("ms", U32).doc("for so long"),
+            optional("forever", Shape::Boolean).doc("instead of ms"),
+            optional("how", Shape::Word(&["loops", "waits"]))
+                .doc("by looping (if nothing is said), or by waiting for what nobody brings"),
+        ],
+        result: Shape::Object(&[member("id", Shape::Null)]),
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
+        example: Example {
+            params: r#"{"service": "logd", "ms": 50}"#,
+            result: r#"{"id": null}"#,
+        },
+        since: "0.2",
+        by: By::Function(hang),
     },
 ];
 
@@ -372,6 +393,35 @@ pub fn kill(
     let pending = system
         .services
         .start_kill(&system.calls, context.deadline(), &name, when);
+    Ok(later(pending, "init", |outcome, _| {
+        Answer::Now(
+            outcome
+                .map(|()| json!({ "id": Value::Null }))
+                .map_err(error("init", of_services)),
+        )
+    }))
+}
+
+/// `fault.hang`
+pub fn hang(
+    system: &mut System,
+    context: &Context,
+    params: &mut Params,
+) -> Result<Answer, RpcError> {
+    let name = params.string("service")?;
+    let ms = params.optional_integer("ms", 0..=u64::from(u32::MAX))?;
+    let forever = params.flag("forever")?;
+    let words = [("loops", Hang::Loops), ("waits", Hang::Waits)];
+    let how = params.optional_word("how", &words)?.unwrap_or(Hang::Loops);
+    params.finish()?;
+    allowed(context, &name)?;
+    if ms.is_some() == forever {
+        return Err(wrong("ms", "ms or forever", None));
+    }
+    let ms = ms.and_then(|ms| u32::try_from(ms).ok());
+    let pending = system
+        .services
+        .start_hang(&system.calls, context.deadline(), &name, how, ms);
     Ok(later(pending, "init", |outcome, _| {
         Answer::Now(
             outcome
