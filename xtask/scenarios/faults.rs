@@ -1,23 +1,15 @@
 //! Programs that go wrong: each ends alone, and the log says who, what and where.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, array, expect_contains, number, step};
+use crate::support::{Call, Guest, array, expect_contains, expect_equal, number};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use xtask::deadline::Deadline;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "faults: endless allocation ends its program only, at its limit",
-        run: endless_allocation,
-    },
-    Scenario {
         name: "faults: endless recursion ends its program only",
         run: endless_recursion,
-    },
-    Scenario {
-        name: "faults: a program over its processor time is ended",
-        run: processor_time,
     },
     Scenario {
         name: "faults: a service that dies is back, with cause and time in its status",
@@ -28,8 +20,20 @@ pub const SCENARIOS: &[Scenario] = &[
         run: hang,
     },
     Scenario {
-        name: "faults: a crash loop is throttled and starves nobody",
-        run: crash_loop,
+        name: "faults: a service that is slow is left alone",
+        run: short_hang,
+    },
+];
+
+/// Those that start processes through agentd.
+pub const OF_PROCESSES: &[Scenario] = &[
+    Scenario {
+        name: "faults: endless allocation ends its program only, at its limit",
+        run: endless_allocation,
+    },
+    Scenario {
+        name: "faults: a program over its processor time is ended",
+        run: processor_time,
     },
 ];
 
@@ -93,41 +97,39 @@ fn restart_is_reported() -> Result<()> {
 
 fn hang() -> Result<()> {
     let mut guest = Guest::boot("hang")?;
-    let mut agent = guest.agent()?;
-    let before = agent.ask("service.status", json!({ "name": "logd" }))?;
-    agent.ask("fault.hang", json!({ "service": "logd", "forever": true }))?;
-    let status = wait_for_restart(&mut agent, "logd", number(&before, "/generation")?)?;
-    expect_contains(
-        "cause",
-        &status["cause"].to_string().to_lowercase(),
-        "watchdog",
-    )?;
-    guest.expect_alive()
+    for (how, said) in [
+        ("loops", "does not answer: Loops"),
+        ("waits", "does not answer: Stuck"),
+    ] {
+        guest.witness(|guest| {
+            let mut agent = guest.agent()?;
+            let before = agent.ask("service.status", json!({ "name": "logd" }))?;
+            let order = json!({ "service": "logd", "forever": true, "how": how });
+            agent.ask("fault.hang", order)?;
+            let status = wait_for_restart(&mut agent, "logd", number(&before, "/generation")?)?;
+            expect_equal("cause", &status["cause"], "watchdog")?;
+            let params = json!({ "service": "init", "grep": format!("logd {said}") });
+            let log = agent.ask("log.read", params)?;
+            if array(&log, "/records")?.is_empty() {
+                bail!("the log does not say that logd {said}");
+            }
+            guest.expect_alive()
+        })?;
+    }
+    Ok(())
 }
 
-fn crash_loop() -> Result<()> {
-    let mut guest = Guest::boot("crash-loop")?;
+fn short_hang() -> Result<()> {
+    let guest = Guest::boot("short-hang")?;
     let mut agent = guest.agent()?;
-    for _ in 0..6 {
-        let status = agent.ask("service.status", json!({ "name": "ramfs" }))?;
-        agent.ask("fault.kill", json!({ "service": "ramfs" }))?;
-        let generation = number(&status, "/generation")?;
-        // The sixth death in a row is one too many: init waits for a person.
-        if wait_for_restart(&mut agent, "ramfs", generation).is_err() {
-            break;
-        }
+    let before = agent.ask("service.status", json!({ "name": "ramfs" }))?;
+    let order = json!({ "service": "ramfs", "ms": 40 });
+    for _ in 0..20 {
+        agent.ask("fault.hang", order.clone())?;
+        agent.write_file("/note.txt", "late, but here")?;
     }
-    let status = agent.ask("service.status", json!({ "name": "ramfs" }))?;
-    println!(
-        "after six kills: {} ({} restarts)",
-        status["state"], status["restarts"]
-    );
-    agent
-        .ask("service.start", json!({ "name": "ramfs" }))
-        .or_else(|_| agent.ask("service.status", json!({ "name": "ramfs" })))?;
-    guest.serial.send_line("")?;
-    guest.serial.expect_prompt(step())?;
-    guest.expect_alive()
+    let after = agent.ask("service.status", json!({ "name": "ramfs" }))?;
+    expect_equal("generation", &after["generation"], &before["generation"])
 }
 
 /// The status of a service once it runs as a later generation.

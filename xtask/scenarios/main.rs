@@ -7,6 +7,7 @@
 
 mod agent;
 mod boot;
+mod broken;
 mod console;
 mod errors;
 mod faults;
@@ -39,6 +40,8 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
         console::SCENARIOS,
         figures::SCENARIOS,
         interfaces::SCENARIOS,
+        broken::SCENARIOS,
+        faults::SCENARIOS,
         kills::SCENARIOS,
         transfers::SCENARIOS,
     ];
@@ -54,7 +57,7 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         agent::SCENARIOS,
         errors::SCENARIOS,
         public_client::SCENARIOS,
-        faults::SCENARIOS,
+        faults::OF_PROCESSES,
         leaks::SCENARIOS,
         kills::OF_PROCESSES,
     ];
