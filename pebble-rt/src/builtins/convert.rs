@@ -147,11 +147,11 @@ fn unparsed(name: &str, text: &str) -> NativeError {
 fn int(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match &args[0] {
         Value::Int(_) | Value::Bool(_) | Value::Big(_) => Ok(args[0].clone()),
-        Value::Float(number) => match number.to_i64() {
+        Value::Float(number) => match number.get().to_i64() {
             Some(whole) => Ok(Value::Int(whole)),
-            None => match BigInt::from_f64(*number) {
+            None => match BigInt::from_f64(number.get()) {
                 Some(whole) => Ok(cx.heap().integer(whole)?),
-                None => Err(unparsed("int", &crate::value::float_text(*number))),
+                None => Err(unparsed("int", &crate::value::float_text(number.get()))),
             },
         },
         Value::Str(text) => {
@@ -171,13 +171,13 @@ fn int(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 fn float(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match &args[0] {
         Value::Float(_) => Ok(args[0].clone()),
-        Value::Bool(truth) => Ok(Value::Float(f64::from(u8::from(*truth)))),
+        Value::Bool(truth) => Ok(Value::float(f64::from(u8::from(*truth)))),
         Value::Str(text) => match parse_float(text.as_str()) {
-            Some(number) => Ok(Value::Float(number)),
+            Some(number) => Ok(Value::float(number)),
             None => Err(unparsed("float", text.as_str())),
         },
         value => match value.as_float() {
-            Some(number) if number.is_finite() => Ok(Value::Float(number)),
+            Some(number) if number.is_finite() => Ok(Value::float(number)),
             Some(_) => Err(NativeError::new(ErrorClass::Arithmetic, "number too large")),
             None => Err(NativeError::type_error(
                 "float() expects a string, integer, or float",
@@ -188,10 +188,10 @@ fn float(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 
 fn bool_builtin(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let Some(value) = args.first() else {
-        return Ok(Value::Bool(false));
+        return Ok(Value::bool(false));
     };
     match cx.core.truth(value) {
-        Ok(truth) => Ok(Value::Bool(truth)),
+        Ok(truth) => Ok(Value::bool(truth)),
         Err(_) => Err(cx.core.prelude_call("_truth", Vec::from([value.clone()]))),
     }
 }

@@ -17,7 +17,7 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("#enum", 2, 2, enumeration),
     NativeFunction::new("#match_sequence", 3, 3, match_sequence).takes_iterators(),
     NativeFunction::new("#match_mapping", 1, 1, |_, args| {
-        Ok(Value::Bool(matches!(args[0], Value::Dict(_))))
+        Ok(Value::bool(matches!(args[0], Value::Dict(_))))
     })
     .takes_iterators(),
     NativeFunction::new("#match_class", 2, 2, match_class).takes_iterators(),
@@ -27,13 +27,13 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("#without_key", 2, 2, without_key).takes_iterators(),
     NativeFunction::new("#error_init", 1, ANY_NUMBER, error_init).takes_iterators(),
     NativeFunction::new("_native_less", 2, 2, |_, args| {
-        Ok(Value::Bool(super::lists::is_less(&args[0], &args[1])?))
+        Ok(Value::bool(super::lists::is_less(&args[0], &args[1])?))
     })
     .takes_iterators(),
     NativeFunction::new("_has_order", 1, 1, has_order).takes_iterators(),
     NativeFunction::new("_sort_plain", 2, 2, sort_plain),
     NativeFunction::new("_is_instance_value", 1, 1, |_, args| {
-        Ok(Value::Bool(matches!(args[0], Value::Instance(_))))
+        Ok(Value::bool(matches!(args[0], Value::Instance(_))))
     })
     .takes_iterators(),
     NativeFunction::new("_remember_hash", 2, 2, |_, args| {
@@ -108,10 +108,10 @@ fn match_sequence(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult
     let length = match &args[0] {
         Value::List(list) => list.len(),
         Value::Tuple(tuple) => tuple.len(),
-        _ => return Ok(Value::Bool(false)),
+        _ => return Ok(Value::bool(false)),
     };
     let wanted = args[1].as_int().unwrap_or(0) as usize;
-    Ok(Value::Bool(if args[2].is_true() {
+    Ok(Value::bool(if args[2].is_true() {
         length >= wanted
     } else {
         length == wanted
@@ -120,7 +120,7 @@ fn match_sequence(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult
 
 fn match_class(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let (value, class) = (args[0].clone(), args[1].clone());
-    Ok(Value::Bool(is_of_type(cx, &value, &class)?))
+    Ok(Value::bool(is_of_type(cx, &value, &class)?))
 }
 
 fn one(cx: &mut NativeContext<'_>, value: Option<Value>) -> NativeResult {
@@ -196,7 +196,7 @@ fn has_order(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         !matches!(item, Value::Instance(_) | Value::List(_) | Value::Tuple(_))
             || crate::value::order(item, item) != Err(crate::value::Unordered::NeedsMethod)
     });
-    Ok(Value::Bool(is_plain))
+    Ok(Value::bool(is_plain))
 }
 
 fn sort_plain(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {

@@ -19,7 +19,7 @@ pub static FUNCTIONS: &[NativeFunction] = &[
     NativeFunction::new("getattr", 2, 3, getattr).takes_iterators(),
     NativeFunction::new("setattr", 3, 3, setattr).takes_iterators(),
     NativeFunction::new("callable", 1, 1, |_, args| {
-        Ok(Value::Bool(is_callable(&args[0])))
+        Ok(Value::bool(is_callable(&args[0])))
     })
     .takes_iterators(),
     NativeFunction::new("iter", 1, 1, iter).takes_iterators(),
@@ -91,12 +91,12 @@ pub(crate) fn is_of_type(
 
 fn isinstance(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let (value, wanted) = (args[0].clone(), args[1].clone());
-    Ok(Value::Bool(is_of_type(cx, &value, &wanted)?))
+    Ok(Value::bool(is_of_type(cx, &value, &wanted)?))
 }
 
 fn issubclass(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match (&args[0], &args[1]) {
-        (Value::Class(class), Value::Class(base)) => Ok(Value::Bool(class.is_a(base))),
+        (Value::Class(class), Value::Class(base)) => Ok(Value::bool(class.is_a(base))),
         _ => Err(NativeError::type_error("issubclass() expects two classes")),
     }
 }
@@ -128,8 +128,8 @@ fn is_missing(error: &NativeError) -> bool {
 fn hasattr(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let name = attribute_name(cx, args, "hasattr")?;
     match cx.core.attribute(&args[0], name) {
-        Ok(_) => Ok(Value::Bool(true)),
-        Err(error) if is_missing(&error) => Ok(Value::Bool(false)),
+        Ok(_) => Ok(Value::bool(true)),
+        Err(error) if is_missing(&error) => Ok(Value::bool(false)),
         Err(error) => Err(error),
     }
 }

@@ -38,7 +38,7 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("symmetric_difference", 2, 2, symmetric_difference),
     NativeFunction::new("issubset", 2, 2, |cx, args| {
         let other = other(cx, args)?;
-        Ok(Value::Bool(
+        Ok(Value::bool(
             set(args)?
                 .iter()
                 .all(|item| other.contains(item) == Ok(true)),
@@ -47,13 +47,13 @@ pub static METHODS: &[NativeFunction] = &[
     NativeFunction::new("issuperset", 2, 2, |cx, args| {
         let other = other(cx, args)?;
         let set = set(args)?;
-        Ok(Value::Bool(
+        Ok(Value::bool(
             other.iter().all(|item| set.contains(item) == Ok(true)),
         ))
     }),
     NativeFunction::new("isdisjoint", 2, 2, |cx, args| {
         let other = other(cx, args)?;
-        Ok(Value::Bool(
+        Ok(Value::bool(
             !set(args)?
                 .iter()
                 .any(|item| other.contains(item) == Ok(true)),

@@ -3,12 +3,12 @@
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, OnceCell};
 
 use super::Insn;
 use super::unit::{Capture, CodeKind, Handler, Place, Proto, Step, Unit};
 use crate::symbol::Symbol;
-use crate::value::Value;
+use crate::value::{Function, Value, ValueCell};
 
 /// The code of one function, bound to a machine.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Code {
     /// The module it belongs to.
     pub module: u32,
     /// How many registers it uses.
-    pub registers: usize,
+    pub registers: u8,
     /// How many positional parameters it has, if they are all plain names; else a number that no call has.
     pub plain_parameters: u16,
     /// Its parameters.
@@ -102,19 +102,30 @@ pub struct Site {
     pub stamp: Cell<u32>,
     /// Where instances of that class keep the field.
     pub slot: Cell<u32>,
-    /// The method that the name means on that class.
-    pub method: RefCell<Option<Rc<crate::value::Function>>>,
+    /// The method that the name means on that class; unset when it is no method.
+    pub method: ValueCell,
+    /// How many positional arguments the method takes, if it takes nothing else.
+    pub method_parameters: Cell<u16>,
 }
 
 impl Site {
     /// The method met last, if it takes `count` positional arguments, the instance among them, and nothing else.
     #[inline(always)]
-    pub fn method_for(&self, count: u16) -> Option<Rc<crate::value::Function>> {
-        self.method
-            .borrow()
-            .as_ref()
-            .filter(|function| function.code.plain_parameters == count)
-            .cloned()
+    pub fn method_for(&self, count: u16) -> Option<Rc<Function>> {
+        if self.method_parameters.get() != count {
+            return None;
+        }
+        match self.method.get() {
+            Value::Func(function) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// Remembers what the name means on classes in the state `stamp`.
+    pub fn remember_method(&self, stamp: u32, method: &Rc<Function>) {
+        self.stamp.set(stamp);
+        self.method_parameters.set(method.code.plain_parameters);
+        self.method.set(Value::Func(method.clone()));
     }
 }
 

@@ -72,7 +72,7 @@ pub fn optional_text<'a>(
 pub fn float(args: &[Value], index: usize, name: &str) -> Result<f64, NativeError> {
     match args.get(index) {
         Some(Value::Int(number)) => Ok(*number as f64),
-        Some(Value::Float(number)) => Ok(*number),
+        Some(Value::Float(number)) => Ok(number.get()),
         Some(big @ Value::Big(_)) => match big.as_float() {
             Some(number) if number.is_finite() => Ok(number),
             _ => Err(NativeError::new(ErrorClass::Arithmetic, "number too large")),

@@ -81,7 +81,7 @@ fn added(cx: &mut NativeContext<'_>, left: &Value, right: &Value) -> NativeResul
         let pair = [left.clone(), right.clone()];
         let a = super::arguments::float(&pair, 0, "sum")?;
         let b = super::arguments::float(&pair, 1, "sum")?;
-        return Ok(Value::Float(a + b));
+        return Ok(Value::float(a + b));
     }
     match (big(left), big(right)) {
         (Some(a), Some(b)) => Ok(cx.heap().integer(a + b)?),
@@ -102,11 +102,11 @@ fn round(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let digits = super::arguments::optional_integer(args, 1, "round", "a number and an integer")?;
     match (&args[0], digits) {
         (Value::Float(number), None) => {
-            let rounded = BigInt::from_f64(libm::rint(*number))
+            let rounded = BigInt::from_f64(libm::rint(number.get()))
                 .ok_or_else(|| NativeError::value_error("round() requires a finite number"))?;
             Ok(cx.heap().integer(rounded)?)
         }
-        (Value::Float(number), Some(digits)) => Ok(Value::Float(round_to(*number, digits))),
+        (Value::Float(number), Some(digits)) => Ok(Value::float(round_to(number.get(), digits))),
         (Value::Int(_) | Value::Big(_), None | Some(0..)) => Ok(args[0].clone()),
         (Value::Int(_) | Value::Big(_), Some(digits)) => {
             let number = big(&args[0]).unwrap_or_default();
@@ -170,8 +170,8 @@ fn divmod(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
                 remainder
             };
             (
-                Value::Float(libm::rint((a - remainder) / b)),
-                Value::Float(remainder),
+                Value::float(libm::rint((a - remainder) / b)),
+                Value::float(remainder),
             )
         }
     };
@@ -217,13 +217,13 @@ fn zip(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 fn any(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    Ok(Value::Bool(
+    Ok(Value::bool(
         items(cx, &args[0], "any")?.iter().any(Value::is_true),
     ))
 }
 
 fn all(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    Ok(Value::Bool(
+    Ok(Value::bool(
         items(cx, &args[0], "all")?.iter().all(Value::is_true),
     ))
 }

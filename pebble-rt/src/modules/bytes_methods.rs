@@ -104,13 +104,13 @@ fn count_parts(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 fn starts_with(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    Ok(Value::Bool(
+    Ok(Value::bool(
         bytes(args, 0, "startswith")?.starts_with(bytes(args, 1, "startswith")?),
     ))
 }
 
 fn ends_with(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    Ok(Value::Bool(
+    Ok(Value::bool(
         bytes(args, 0, "endswith")?.ends_with(bytes(args, 1, "endswith")?),
     ))
 }

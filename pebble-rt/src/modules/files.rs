@@ -599,9 +599,9 @@ pub(super) fn value_of(cx: &mut NativeContext<'_>, data: Data) -> NativeResult {
     cx.charge(1)?;
     Ok(match data {
         Data::None => Value::None,
-        Data::Flag(flag) => Value::Bool(flag),
+        Data::Flag(flag) => Value::bool(flag),
         Data::Number(number) => Value::Int(number),
-        Data::Float(number) => Value::Float(number),
+        Data::Float(number) => Value::float(number),
         Data::Text(text) => cx.heap().owned_string(text)?,
         Data::Bytes(bytes) => cx.heap().bytes(bytes)?,
         Data::List(items) => {
@@ -637,9 +637,9 @@ fn data_to_depth(value: &Value, depth: usize) -> Option<Data> {
     let inner = |value: &Value| data_to_depth(value, depth);
     Some(match value {
         Value::None | Value::Undefined => Data::None,
-        Value::Bool(flag) => Data::Flag(*flag),
+        Value::Bool(flag) => Data::Flag(flag.get()),
         Value::Int(number) => Data::Number(*number),
-        Value::Float(number) => Data::Float(*number),
+        Value::Float(number) => Data::Float(number.get()),
         Value::Str(text) => Data::Text(text.as_str().to_string()),
         Value::Bytes(bytes) => Data::Bytes(bytes.as_slice().to_vec()),
         Value::List(items) => Data::List(items.iter().map(inner).collect::<Option<_>>()?),

@@ -66,7 +66,7 @@ pub fn format_argument(
         }
         Value::Float(number) => {
             reserve(0)?;
-            Ok(spec.format_float(*number)?)
+            Ok(spec.format_float(number.get())?)
         }
         Value::Bool(truth) if spec.is_for_numbers() => Ok(spec.format_integer(&i64::from(*truth))?),
         _ => {

@@ -77,11 +77,11 @@ impl JsonBuilder for Builder<'_> {
     fn scalar(&mut self, scalar: Scalar<'_>) -> Result<(), NativeError> {
         let value = match scalar {
             Scalar::Null => Value::None,
-            Scalar::Bool(truth) => Value::Bool(truth),
+            Scalar::Bool(truth) => Value::bool(truth),
             Scalar::Integer(digits) => {
                 parse_integer(self.heap, digits).unwrap_or(Ok(Value::Int(0)))?
             }
-            Scalar::Float(number) => Value::Float(number),
+            Scalar::Float(number) => Value::float(number),
             Scalar::String(text) => self.heap.owned_string(text)?,
         };
         self.add(value)
@@ -222,9 +222,10 @@ impl Writer<'_> {
         match key {
             Value::Str(text) => push_string(&mut self.out, text.as_str()),
             Value::None => self.out.push_str("\"null\""),
-            Value::Bool(truth) => self
-                .out
-                .push_str(if *truth { "\"true\"" } else { "\"false\"" }),
+            Value::Bool(truth) => {
+                self.out
+                    .push_str(if truth.get() { "\"true\"" } else { "\"false\"" })
+            }
             Value::Int(_) | Value::Big(_) | Value::Float(_) => {
                 let text = text_of(cx.heap(), key)
                     .map_err(|_| expects(self.name, "keys that have a text"))?;
@@ -240,13 +241,17 @@ impl Writer<'_> {
     fn one(&mut self, cx: &mut NativeContext<'_>, value: &Value) -> Result<(), NativeError> {
         match value {
             Value::None => self.out.push_str("null"),
-            Value::Bool(truth) => self.out.push_str(if *truth { "true" } else { "false" }),
+            Value::Bool(truth) => self
+                .out
+                .push_str(if truth.get() { "true" } else { "false" }),
             Value::Int(number) => self.out.push_str(&format!("{number}")),
             Value::Big(number) => {
                 cx.charge(number.bits() as usize / 64)?;
                 self.out.push_str(&number.to_str_radix(10));
             }
-            Value::Float(number) if number.is_finite() => self.out.push_str(&float_text(*number)),
+            Value::Float(number) if number.get().is_finite() => {
+                self.out.push_str(&float_text(number.get()))
+            }
             Value::Float(_) => {
                 return Err(NativeError::value_error("JSON has no form for nan and inf"));
             }

@@ -33,9 +33,9 @@ native_module! {
         "sinh" (1, 1) |_, args| real(args, "sinh", libm::sinh);
         "cosh" (1, 1) |_, args| real(args, "cosh", libm::cosh);
         "tanh" (1, 1) |_, args| real(args, "tanh", libm::tanh);
-        "atan2" (2, 2) |_, args| Ok(Value::Float(libm::atan2(float(args, 0, "atan2")?, float(args, 1, "atan2")?)));
-        "hypot" (2, 2) |_, args| Ok(Value::Float(libm::hypot(float(args, 0, "hypot")?, float(args, 1, "hypot")?)));
-        "fpow" (2, 2) |_, args| Ok(Value::Float(libm::pow(float(args, 0, "fpow")?, float(args, 1, "fpow")?)));
+        "atan2" (2, 2) |_, args| Ok(Value::float(libm::atan2(float(args, 0, "atan2")?, float(args, 1, "atan2")?)));
+        "hypot" (2, 2) |_, args| Ok(Value::float(libm::hypot(float(args, 0, "hypot")?, float(args, 1, "hypot")?)));
+        "fpow" (2, 2) |_, args| Ok(Value::float(libm::pow(float(args, 0, "fpow")?, float(args, 1, "fpow")?)));
         "fmod" (2, 2) float_remainder;
         "fsqrt" (1, 1) float_sqrt;
         "exp" (1, 1) |_, args| real(args, "exp", libm::exp);
@@ -47,16 +47,16 @@ native_module! {
         "trunc" (1, 1) |cx, args| whole(cx, args, "trunc", libm::trunc);
         "radians" (1, 1) |_, args| real(args, "radians", f64::to_radians);
         "degrees" (1, 1) |_, args| real(args, "degrees", f64::to_degrees);
-        "isnan" (1, 1) |_, args| Ok(Value::Bool(float(args, 0, "isnan")?.is_nan()));
-        "isinf" (1, 1) |_, args| Ok(Value::Bool(float(args, 0, "isinf")?.is_infinite()));
+        "isnan" (1, 1) |_, args| Ok(Value::bool(float(args, 0, "isnan")?.is_nan()));
+        "isinf" (1, 1) |_, args| Ok(Value::bool(float(args, 0, "isinf")?.is_infinite()));
         "gcd" (2, 2) greatest_divisor;
     }
     constants {
-        "pi" = |_| Ok(Value::Float(core::f64::consts::PI));
-        "e" = |_| Ok(Value::Float(core::f64::consts::E));
-        "tau" = |_| Ok(Value::Float(core::f64::consts::TAU));
-        "inf" = |_| Ok(Value::Float(f64::INFINITY));
-        "nan" = |_| Ok(Value::Float(f64::NAN));
+        "pi" = |_| Ok(Value::float(core::f64::consts::PI));
+        "e" = |_| Ok(Value::float(core::f64::consts::E));
+        "tau" = |_| Ok(Value::float(core::f64::consts::TAU));
+        "inf" = |_| Ok(Value::float(f64::INFINITY));
+        "nan" = |_| Ok(Value::float(f64::NAN));
     }
 }
 
@@ -70,7 +70,7 @@ fn abs(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             None => Ok(cx.heap().integer(BigInt::from(*number).abs())?),
         },
         Value::Big(number) => Ok(cx.heap().integer(number.abs())?),
-        Value::Float(number) => Ok(Value::Float(libm::fabs(*number))),
+        Value::Float(number) => Ok(Value::float(libm::fabs(number.get()))),
         _ => Err(expects("abs", "a number")),
     }
 }
@@ -86,7 +86,7 @@ fn pow(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match &args[0] {
         Value::Int(base) => integer_power(cx, &BigInt::from(*base), exponent),
         Value::Big(base) => integer_power(cx, base, exponent),
-        Value::Float(base) => float_power(cx, *base, exponent),
+        Value::Float(base) => float_power(cx, base.get(), exponent),
         _ => Err(expects("pow", "two numbers")),
     }
 }
@@ -127,7 +127,7 @@ fn float_power(cx: &mut NativeContext<'_>, base: f64, exponent: u64) -> NativeRe
             cx.charge(ROUNDS_PER_CHARGE as usize / 16)?;
         }
     }
-    Ok(Value::Float(product))
+    Ok(Value::float(product))
 }
 
 fn integer_sqrt(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -137,8 +137,8 @@ fn integer_sqrt(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult 
         Value::Int(number) => return Ok(Value::Int(number.isqrt())),
         Value::Big(number) if number.sign() == Sign::Minus => return Err(refused()),
         Value::Big(number) => BigInt::clone(number),
-        Value::Float(number) if *number < 0.0 => return Err(refused()),
-        Value::Float(number) => BigInt::from_f64(libm::floor(*number)).ok_or_else(refused)?,
+        Value::Float(number) if number.get() < 0.0 => return Err(refused()),
+        Value::Float(number) => BigInt::from_f64(libm::floor(number.get())).ok_or_else(refused)?,
         _ => return Err(expects("sqrt", "a number")),
     };
     let words = number.bits() as usize / 64;
@@ -172,7 +172,7 @@ fn tangent(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 }
 
 fn real(args: &[Value], name: &str, function: fn(f64) -> f64) -> NativeResult {
-    Ok(Value::Float(function(float(args, 0, name)?)))
+    Ok(Value::float(function(float(args, 0, name)?)))
 }
 
 fn positive(args: &[Value], name: &str, function: fn(f64) -> f64) -> NativeResult {
@@ -182,7 +182,7 @@ fn positive(args: &[Value], name: &str, function: fn(f64) -> f64) -> NativeResul
             "{name}() requires a positive number"
         )));
     }
-    Ok(Value::Float(function(number)))
+    Ok(Value::float(function(number)))
 }
 
 fn logarithm(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -193,7 +193,7 @@ fn logarithm(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         return Ok(natural);
     };
     match positive(core::slice::from_ref(base), "log", libm::log)? {
-        Value::Float(base) if base != 0.0 => Ok(Value::Float(natural / base)),
+        Value::Float(base) if base.get() != 0.0 => Ok(Value::float(natural.get() / base.get())),
         _ => Err(NativeError::new(
             ErrorClass::ZeroDivision,
             "division by zero",
@@ -208,7 +208,7 @@ fn float_sqrt(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
             "fsqrt() requires a non-negative number",
         ));
     }
-    Ok(Value::Float(libm::sqrt(number)))
+    Ok(Value::float(libm::sqrt(number)))
 }
 
 fn float_remainder(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -219,7 +219,7 @@ fn float_remainder(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResul
             "division by zero",
         ));
     }
-    Ok(Value::Float(libm::fmod(float(args, 0, "fmod")?, divisor)))
+    Ok(Value::float(libm::fmod(float(args, 0, "fmod")?, divisor)))
 }
 
 fn whole(

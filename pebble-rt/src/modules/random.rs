@@ -20,7 +20,7 @@ native_module! {
         "range" as "random_range" (2, 2) range;
     }
     own {
-        "float" (0, 0) |cx, _| Ok(Value::Float(cx.state::<Generator>().next_float()));
+        "float" (0, 0) |cx, _| Ok(Value::float(cx.state::<Generator>().next_float()));
         "shuffle" (1, 1) shuffle;
         "choice" (1, 1) choice;
     }

@@ -427,17 +427,17 @@ fn ends_with(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 fn any_affix(args: &[Value], name: &str, fits: impl Fn(&str) -> bool) -> NativeResult {
     let wanted = || expects(name, "a string or a tuple of strings");
     let affixes = match &args[1] {
-        Value::Str(affix) => return Ok(Value::Bool(fits(affix.as_str()))),
+        Value::Str(affix) => return Ok(Value::bool(fits(affix.as_str()))),
         Value::Tuple(affixes) => affixes.as_slice(),
         Value::List(affixes) => affixes.as_slice(),
         _ => return Err(wanted()),
     };
     for affix in affixes {
         if fits(affix.as_str().ok_or_else(wanted)?) {
-            return Ok(Value::Bool(true));
+            return Ok(Value::bool(true));
         }
     }
-    Ok(Value::Bool(false))
+    Ok(Value::bool(false))
 }
 
 fn count_parts(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
@@ -449,13 +449,13 @@ fn count_parts(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 
 fn all_characters(args: &[Value], name: &str, is_fit: fn(char) -> bool) -> NativeResult {
     let subject = receiver(args, name)?.as_str();
-    Ok(Value::Bool(
+    Ok(Value::bool(
         !subject.is_empty() && subject.chars().all(is_fit),
     ))
 }
 
 fn is_ascii(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
-    Ok(Value::Bool(receiver(args, "isascii")?.is_ascii()))
+    Ok(Value::bool(receiver(args, "isascii")?.is_ascii()))
 }
 
 /// Whether at least one character has the wanted case and none the other.
@@ -466,7 +466,7 @@ fn has_one_case(
     other: fn(char) -> bool,
 ) -> NativeResult {
     let subject = receiver(args, name)?.as_str();
-    Ok(Value::Bool(
+    Ok(Value::bool(
         subject.chars().any(wanted) && !subject.chars().any(other),
     ))
 }
@@ -474,7 +474,7 @@ fn has_one_case(
 fn is_identifier(_: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let mut chars = receiver(args, "isidentifier")?.as_str().chars();
     let starts = chars.next().is_some_and(|c| c == '_' || c.is_alphabetic());
-    Ok(Value::Bool(
+    Ok(Value::bool(
         starts && chars.all(|c| c == '_' || c.is_alphanumeric()),
     ))
 }

@@ -253,7 +253,7 @@ fn unpack_field(
     let low = u128::from_le_bytes(little) as u64;
     Ok(match field {
         Field::Padding => Value::None,
-        Field::Bool => Value::Bool(part.first() != Some(&0)),
+        Field::Bool => Value::bool(part.first() != Some(&0)),
         Field::Integer { bytes, is_signed } => {
             let shift = 64 - bytes as u32 * 8;
             if is_signed {
@@ -262,8 +262,8 @@ fn unpack_field(
                 cx.heap().integer(num_bigint::BigInt::from(low))?
             }
         }
-        Field::Float32 => Value::Float(f64::from(f32::from_bits(low as u32))),
-        Field::Float64 => Value::Float(f64::from_bits(low)),
+        Field::Float32 => Value::float(f64::from(f32::from_bits(low as u32))),
+        Field::Float64 => Value::float(f64::from_bits(low)),
         Field::Bytes(_) => cx.heap().bytes(part.to_vec())?,
     })
 }

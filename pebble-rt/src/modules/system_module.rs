@@ -331,7 +331,7 @@ pub mod clock {
         }
         own {
             "now" (0, 0) now;
-            "monotonic" (0, 0) |cx, _| Ok(Value::Float(cx.monotonic_ms() as f64 / 1000.0));
+            "monotonic" (0, 0) |cx, _| Ok(Value::float(cx.monotonic_ms() as f64 / 1000.0));
         }
         constants {}
     }
@@ -356,15 +356,15 @@ pub mod clock {
             "now",
             Vec::new(),
             |_, _, answer| match answer? {
-                Data::Number(milliseconds) => Ok(Value::Float(milliseconds as f64 / 1000.0)),
-                _ => Ok(Value::Float(0.0)),
+                Data::Number(milliseconds) => Ok(Value::float(milliseconds as f64 / 1000.0)),
+                _ => Ok(Value::float(0.0)),
             },
         )
     }
 
     fn sleep(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
         let milliseconds = match &args[0] {
-            Value::Float(milliseconds) => *milliseconds as i64,
+            Value::Float(milliseconds) => milliseconds.get() as i64,
             _ => integer(args, 0, "sleep", "milliseconds")?,
         };
         if milliseconds < 0 {

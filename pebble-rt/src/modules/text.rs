@@ -206,7 +206,7 @@ fn rewritten(
 
 fn format_bytes(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let size = match &args[0] {
-        Value::Float(size) => *size as i64,
+        Value::Float(size) => size.get() as i64,
         _ => integer(args, 0, "format_bytes", "an integer")?,
     };
     Ok(cx.heap().owned_string(text_helpers::format_bytes(size))?)
@@ -353,7 +353,7 @@ fn truncated(
     let big = |value: &Value| match value {
         Value::Int(number) => Ok(BigInt::from(*number)),
         Value::Big(number) => Ok(BigInt::clone(number)),
-        Value::Float(number) => num_traits::FromPrimitive::from_f64(libm::trunc(*number))
+        Value::Float(number) => num_traits::FromPrimitive::from_f64(libm::trunc(number.get()))
             .ok_or_else(|| expects(name, "two integers")),
         _ => Err(expects(name, "two integers")),
     };
@@ -369,9 +369,9 @@ fn normalize_degrees(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeRe
     match &args[0] {
         Value::Int(degrees) => Ok(Value::Int(degrees.rem_euclid(360))),
         Value::Big(degrees) => Ok(cx.heap().integer(degrees.mod_floor(&BigInt::from(360)))?),
-        Value::Float(degrees) if degrees.is_finite() => {
-            let rest = libm::fmod(*degrees, 360.0);
-            Ok(Value::Float(if rest < 0.0 { rest + 360.0 } else { rest }))
+        Value::Float(degrees) if degrees.get().is_finite() => {
+            let rest = libm::fmod(degrees.get(), 360.0);
+            Ok(Value::float(if rest < 0.0 { rest + 360.0 } else { rest }))
         }
         _ => Err(expects("normalize_degrees", "an integer")),
     }

@@ -18,7 +18,7 @@ native_module! {
     own {
         "now" (0, 0) now;
         "time" (0, 0) now;
-        "monotonic" (0, 0) |cx, _| Ok(Value::Float(cx.monotonic_ms() as f64 / 1000.0));
+        "monotonic" (0, 0) |cx, _| Ok(Value::float(cx.monotonic_ms() as f64 / 1000.0));
         "sleep" (1, 1) sleep;
         "format" (1, 2) |cx, args| format(cx, args, "format");
         "strftime" (1, 2) strftime;
@@ -40,7 +40,7 @@ fn seconds_of(answer: crate::system::Answer) -> Result<f64, NativeError> {
 
 fn now(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     cx.ask(args, Family::Clock, "now", Vec::new(), |_, _, answer| {
-        Ok(Value::Float(seconds_of(answer)?))
+        Ok(Value::float(seconds_of(answer)?))
     })
 }
 

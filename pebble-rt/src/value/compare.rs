@@ -49,7 +49,7 @@ pub fn equal(left: &Value, right: &Value) -> Equality {
 fn shallow(left: &Value, right: &Value) -> Option<Equality> {
     let same = match (left, right) {
         (Value::Int(a), Value::Int(b)) => a == b,
-        (Value::Float(a), Value::Float(b)) => a == b,
+        (Value::Float(a), Value::Float(b)) => a.get() == b.get(),
         (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
         (Value::None, Value::None) => true,
         (Value::Bytes(a), Value::Bytes(b)) => a.as_slice() == b.as_slice(),
@@ -112,7 +112,7 @@ fn is_scalar(value: &Value) -> bool {
 }
 
 fn is_nan(value: &Value) -> bool {
-    matches!(value, Value::Float(number) if number.is_nan())
+    matches!(value, Value::Float(number) if number.get().is_nan())
 }
 
 fn deep(left: &Value, right: &Value) -> Equality {
@@ -193,14 +193,16 @@ pub fn number_order(left: &Value, right: &Value) -> Option<Option<Ordering>> {
     };
     Some(match (as_number(left)?, as_number(right)?) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(&b)),
-        (Value::Float(a), Value::Float(b)) => a.partial_cmp(&b),
+        (Value::Float(a), Value::Float(b)) => a.get().partial_cmp(&b.get()),
         (Value::Big(a), Value::Big(b)) => Some(a.number().cmp(b.number())),
-        (Value::Int(a), Value::Float(b)) => order_int_float(a, b),
-        (Value::Float(a), Value::Int(b)) => order_int_float(b, a).map(Ordering::reverse),
+        (Value::Int(a), Value::Float(b)) => order_int_float(a, b.get()),
+        (Value::Float(a), Value::Int(b)) => order_int_float(b, a.get()).map(Ordering::reverse),
         (Value::Big(a), Value::Int(b)) => Some(a.number().cmp(&BigInt::from(b))),
         (Value::Int(a), Value::Big(b)) => Some(BigInt::from(a).cmp(b.number())),
-        (Value::Big(a), Value::Float(b)) => order_big_float(a.number(), b),
-        (Value::Float(a), Value::Big(b)) => order_big_float(b.number(), a).map(Ordering::reverse),
+        (Value::Big(a), Value::Float(b)) => order_big_float(a.number(), b.get()),
+        (Value::Float(a), Value::Big(b)) => {
+            order_big_float(b.number(), a.get()).map(Ordering::reverse)
+        }
         _ => return None,
     })
 }
@@ -331,9 +333,9 @@ fn hash_other(key: &Value, depth: u32) -> Result<u32, KeyError> {
         Value::Int(number) => hash_integer(*number),
         Value::Bool(truth) => hash_integer(i64::from(*truth)),
         Value::None => 0x6E6F_6E65,
-        Value::Float(number) => match number.to_i64() {
-            Some(whole) if whole as f64 == *number => hash_integer(whole),
-            _ => hash_integer(number.to_bits() as i64),
+        Value::Float(number) => match number.get().to_i64() {
+            Some(whole) if whole as f64 == number.get() => hash_integer(whole),
+            _ => hash_integer(number.get().to_bits() as i64),
         },
         Value::Big(number) => match number.to_f64() {
             Some(float) if float.is_finite() => hash_integer(float.to_bits() as i64),
@@ -376,8 +378,8 @@ pub fn key_equal(left: &Value, right: &Value) -> bool {
         }
         (Value::None, Value::None) => true,
         (Value::Bytes(a), Value::Bytes(b)) => a.as_slice() == b.as_slice(),
-        (Value::Float(a), Value::Float(b)) if a.is_nan() && b.is_nan() => {
-            a.to_bits() == b.to_bits()
+        (Value::Float(a), Value::Float(b)) if a.get().is_nan() && b.get().is_nan() => {
+            a.get().to_bits() == b.get().to_bits()
         }
         _ => number_order(left, right) == Some(Some(Ordering::Equal)),
     }

@@ -236,6 +236,12 @@ impl DictObj {
                 _ => false,
             });
         }
+        if let Value::Int(wanted) = key {
+            return self.probe(hash, |entry| match &entry.key {
+                Value::Int(number) => number == wanted,
+                other => key_equal(other, key),
+            });
+        }
         self.probe(hash, |entry| key_equal(&entry.key, key))
     }
 
@@ -457,10 +463,10 @@ mod tests {
         let heap = Heap::new(1 << 20);
         let mut dict = DictObj::new(&heap).unwrap();
         dict.insert(Value::Int(1), Value::Int(10)).unwrap().unwrap();
-        dict.insert(Value::Float(1.0), Value::Int(11))
+        dict.insert(Value::float(1.0), Value::Int(11))
             .unwrap()
             .unwrap();
-        dict.insert(Value::Bool(true), Value::Int(12))
+        dict.insert(Value::bool(true), Value::Int(12))
             .unwrap()
             .unwrap();
         let entries: Vec<_> = dict.iter().collect();

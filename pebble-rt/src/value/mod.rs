@@ -5,25 +5,31 @@
 //! whoever changes a shared object first makes one of its own (`Rc::get_mut` is the licence to change in place).
 
 mod bytes;
+mod cells;
 mod compare;
 mod dict;
+mod instance;
 mod list;
 mod number;
 mod object;
+mod scalar;
 mod string;
 mod text;
 
 use alloc::rc::Rc;
 
 pub use bytes::BytesObj;
+pub use cells::ValueCell;
 pub use compare::{Equality, Unordered, equal, hash_key, key_equal, less, number_order, order};
 pub use dict::{DictObj, KeyError, SetObj, dict_for_change, set_for_change};
+pub use instance::{CellObj, Instance, Slot};
 pub use list::{ListObj, TupleObj, list_for_change, tuple_for_change};
 pub use number::{BigObj, float_text, parse_float, parse_integer, write_float};
 pub use object::{
-    BoundMethod, CellObj, Class, Foreign, Function, Generator, GeneratorState, Instance, Iter,
-    IterState, Member, Module, ModuleKind, Raised, RefObj, Slot,
+    BoundMethod, Class, Foreign, Function, Generator, GeneratorState, Iter, IterState, Member,
+    Module, ModuleKind, Raised, RefObj,
 };
+pub use scalar::{Float, Truth};
 pub use string::StrObj;
 pub use text::{TextError, quoted_text, text_of, write_quoted, write_text};
 
@@ -41,11 +47,11 @@ pub enum Value {
     /// `None`.
     None,
     /// `True` and `False`.
-    Bool(bool),
+    Bool(Truth),
     /// An integer that fits 64 bits. Every integer that fits is held so.
     Int(i64),
     /// A float.
-    Float(f64),
+    Float(Float),
     /// A function of this crate. What stands up to here is not counted.
     Native(&'static crate::native::NativeFunction),
     /// An integer that does not fit 64 bits.
@@ -95,12 +101,25 @@ impl Clone for Value {
             Value::Bool(truth) => Value::Bool(*truth),
             Value::None => Value::None,
             Value::Undefined => Value::Undefined,
+            Value::Native(function) => Value::Native(function),
             shared => shared.clone_shared(),
         }
     }
 }
 
 impl Value {
+    /// A float.
+    #[inline(always)]
+    pub fn float(number: f64) -> Value {
+        Value::Float(Float::new(number))
+    }
+
+    /// `True` or `False`.
+    #[inline(always)]
+    pub fn bool(truth: bool) -> Value {
+        Value::Bool(Truth::new(truth))
+    }
+
     fn clone_shared(&self) -> Value {
         match self {
             Value::Str(object) => Value::Str(object.clone()),
@@ -152,10 +171,10 @@ impl Value {
     #[inline]
     pub fn is_true(&self) -> bool {
         match self {
-            Value::Bool(truth) => *truth,
+            Value::Bool(truth) => truth.get(),
             Value::Int(number) => *number != 0,
             Value::Undefined | Value::None => false,
-            Value::Float(number) => *number != 0.0,
+            Value::Float(number) => number.get() != 0.0,
             Value::Str(text) => !text.is_empty(),
             Value::List(list) => !list.is_empty(),
             Value::Dict(dict) => !dict.is_empty(),
@@ -225,7 +244,7 @@ impl Value {
     pub fn as_float(&self) -> Option<f64> {
         match self {
             Value::Int(number) => Some(*number as f64),
-            Value::Float(number) => Some(*number),
+            Value::Float(number) => Some(number.get()),
             Value::Big(number) => num_traits::ToPrimitive::to_f64(number.number()),
             _ => None,
         }
@@ -243,7 +262,7 @@ impl Value {
             (Value::None, Value::None) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Int(a), Value::Int(b)) => a == b,
-            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Float(a), Value::Float(b)) => a.get().to_bits() == b.get().to_bits(),
             (Value::Big(a), Value::Big(b)) => a.number() == b.number(),
             (Value::Str(a), Value::Str(b)) => a.as_str() == b.as_str(),
             (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),

@@ -11,7 +11,7 @@ use core::cell::{Cell, RefCell};
 use crate::bytecode::Code;
 use crate::heap::{Heap, OBJECT_OVERHEAD_BYTES, OutOfMemory};
 use crate::symbol::Symbol;
-use crate::value::{DictObj, Value};
+use crate::value::{DictObj, Instance, Slot, Value};
 
 /// A function written in Pebble, with what it captured.
 #[derive(Debug)]
@@ -50,37 +50,6 @@ impl Function {
         self.owner.borrow().as_ref().and_then(Weak::upgrade)
     }
 }
-
-/// The home of a variable that closures share.
-#[derive(Debug, Default)]
-pub struct CellObj(RefCell<Value>);
-
-impl CellObj {
-    /// A home that holds `value`.
-    pub fn new(value: Value) -> CellObj {
-        CellObj(RefCell::new(value))
-    }
-
-    /// What it holds.
-    pub fn get(&self) -> Value {
-        self.0.borrow().clone()
-    }
-
-    /// Replaces what it holds.
-    pub fn set(&self, value: Value) {
-        let before = self.0.replace(value);
-        drop(before);
-    }
-
-    /// Lets `change` work on what it holds. It must not reach this cell again.
-    pub fn change<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
-        change(&mut self.0.borrow_mut())
-    }
-}
-
-/// Where an instance of a class keeps a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(pub u32);
 
 /// How many fields a class lays out in slots; an instance keeps more than that in a dict of its own.
 const LAYOUT_SLOTS: usize = 128;
@@ -367,6 +336,17 @@ impl Class {
         self.layout.borrow().names.len()
     }
 
+    /// The names of the slots, in order.
+    pub fn slot_names(&self) -> Vec<Symbol> {
+        self.layout.borrow().names.clone()
+    }
+
+    /// The account it is charged to.
+    #[inline(always)]
+    pub(crate) fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
     /// Where instances keep field `name`, from now on. `None` when the class has too many fields already.
     pub fn slot_for_write(&self, name: Symbol) -> Option<Slot> {
         if let Some(slot) = self.slot(name) {
@@ -403,247 +383,6 @@ pub enum Member {
     Attribute(Value),
     /// A method, not yet bound.
     Method(Value),
-}
-
-#[derive(Debug, Default)]
-struct Fields {
-    /// By slot of the class; `Undefined` where this instance has no such field.
-    slots: Vec<Value>,
-    /// Fields past the slots of the class, in order.
-    #[allow(
-        clippy::box_collection,
-        reason = "rare, and one word instead of three in every object"
-    )]
-    extra: Option<Box<Vec<(Symbol, Value)>>>,
-}
-
-/// An instance of a class: shared wherever it is bound.
-#[derive(Debug)]
-pub struct Instance {
-    class: Rc<Class>,
-    fields: RefCell<Fields>,
-    charged_slots: Cell<usize>,
-    /// What its `__hash__` gave, once that was asked.
-    hash: Cell<Option<u32>>,
-}
-
-const FIELD_BYTES: usize = size_of::<Value>();
-
-impl Instance {
-    /// An instance without fields.
-    pub fn new(class: Rc<Class>) -> Result<Instance, OutOfMemory> {
-        let room = class.slot_count();
-        class
-            .heap
-            .charge(OBJECT_OVERHEAD_BYTES * 2 + room * FIELD_BYTES)?;
-        let fields = Fields {
-            slots: Vec::with_capacity(room),
-            extra: None,
-        };
-        Ok(Instance {
-            class,
-            fields: RefCell::new(fields),
-            charged_slots: Cell::new(room),
-            hash: Cell::new(None),
-        })
-    }
-
-    /// What its `__hash__` gave, if that was asked already.
-    pub fn known_hash(&self) -> Option<u32> {
-        self.hash.get()
-    }
-
-    /// Remembers what its `__hash__` gave.
-    pub fn remember_hash(&self, hash: u32) {
-        self.hash.set(Some(hash));
-    }
-
-    /// Its class.
-    #[inline(always)]
-    pub fn class(&self) -> Rc<Class> {
-        self.class.clone()
-    }
-
-    /// The stamp of its class.
-    #[inline(always)]
-    pub fn class_stamp(&self) -> u32 {
-        self.class.stamp()
-    }
-
-    /// Lets `look` see its class without taking a reference.
-    #[inline(always)]
-    pub fn with_class<T>(&self, look: impl FnOnce(&Class) -> T) -> T {
-        look(&self.class)
-    }
-
-    /// Whether the class has a method of this special name.
-    pub fn has_method(&self, name: Symbol) -> bool {
-        let class = &self.class;
-        class.has_special_methods() && class.method(name).is_some()
-    }
-
-    /// The field in a slot, `Undefined` if this instance has none there.
-    #[inline(always)]
-    pub fn get_slot(&self, slot: Slot) -> Value {
-        match self.fields.borrow().slots.get(slot.0 as usize) {
-            Some(value) => value.clone(),
-            None => Value::Undefined,
-        }
-    }
-
-    /// Lets `look` see the field in a slot without copying it.
-    #[inline(always)]
-    pub fn with_slot<T>(&self, slot: Slot, look: impl FnOnce(&Value) -> T) -> T {
-        look(
-            self.fields
-                .borrow()
-                .slots
-                .get(slot.0 as usize)
-                .unwrap_or(&Value::Undefined),
-        )
-    }
-
-    /// Sets the field in a slot that the class has given out.
-    #[inline(always)]
-    pub fn set_slot(&self, slot: Slot, value: Value) -> Result<(), OutOfMemory> {
-        let mut fields = self.fields.borrow_mut();
-        if let Some(place) = fields.slots.get_mut(slot.0 as usize) {
-            let before = core::mem::replace(place, value);
-            drop(fields);
-            drop(before);
-            return Ok(());
-        }
-        if fields.slots.len() == slot.0 as usize && fields.slots.len() < fields.slots.capacity() {
-            fields.slots.push(value);
-            return Ok(());
-        }
-        drop(fields);
-        self.grow_to_slot(slot, value)
-    }
-
-    #[cold]
-    fn grow_to_slot(&self, slot: Slot, value: Value) -> Result<(), OutOfMemory> {
-        let mut fields = self.fields.borrow_mut();
-        let class = &self.class;
-        let wanted = class.slot_count().max(slot.0 as usize + 1);
-        let charged = self.charged_slots.get();
-        class
-            .heap
-            .charge(wanted.saturating_sub(charged) * FIELD_BYTES)?;
-        self.charged_slots.set(charged.max(wanted));
-        let more = wanted.saturating_sub(fields.slots.len());
-        fields.slots.reserve_exact(more);
-        while fields.slots.len() < slot.0 as usize {
-            fields.slots.push(Value::Undefined);
-        }
-        fields.slots.push(value);
-        Ok(())
-    }
-
-    /// Field `name`.
-    pub fn field(&self, name: Symbol) -> Option<Value> {
-        let slot = self.class.slot(name);
-        let value = match slot {
-            Some(slot) => self.get_slot(slot),
-            None => self
-                .fields
-                .borrow()
-                .extra
-                .as_ref()?
-                .iter()
-                .find(|(known, _)| *known == name)?
-                .1
-                .clone(),
-        };
-        (!value.is_undefined()).then_some(value)
-    }
-
-    /// Sets field `name`.
-    pub fn set_field(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
-        let slot = self.class.slot_for_write(name);
-        match slot {
-            Some(slot) => self.set_slot(slot, value),
-            None => self.set_extra(name, value),
-        }
-    }
-
-    fn set_extra(&self, name: Symbol, value: Value) -> Result<(), OutOfMemory> {
-        let mut fields = self.fields.borrow_mut();
-        let extra = fields.extra.get_or_insert_default();
-        if let Some(place) = extra.iter_mut().find(|(known, _)| *known == name) {
-            let before = core::mem::replace(&mut place.1, value);
-            drop(fields);
-            drop(before);
-            return Ok(());
-        }
-        self.class.heap.charge(FIELD_BYTES * 2)?;
-        extra.push((name, value));
-        Ok(())
-    }
-
-    /// Lets `change` work on field `name` in place, if there is one. It must not reach this instance again.
-    pub fn change_field<T>(&self, name: Symbol, change: impl FnOnce(&mut Value) -> T) -> Option<T> {
-        let slot = self.class.slot(name);
-        let mut fields = self.fields.borrow_mut();
-        let place = match slot {
-            Some(slot) => fields.slots.get_mut(slot.0 as usize),
-            None => {
-                let extra = fields.extra.as_mut()?;
-                extra
-                    .iter_mut()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| value)
-            }
-        };
-        place.filter(|value| !value.is_undefined()).map(change)
-    }
-
-    /// Removes field `name` and says whether there was one.
-    pub fn remove_field(&self, name: Symbol) -> bool {
-        self.change_field(name, core::mem::take).is_some()
-    }
-
-    /// All fields, in the order the class laid them out.
-    pub fn field_list(&self) -> Vec<(Symbol, Value)> {
-        let class = &self.class;
-        let layout = class.layout.borrow();
-        let fields = self.fields.borrow();
-        let in_slots = layout
-            .names
-            .iter()
-            .copied()
-            .zip(fields.slots.iter().cloned());
-        let extra = fields.extra.iter().flat_map(|extra| extra.iter().cloned());
-        in_slots
-            .chain(extra)
-            .filter(|(_, value)| !value.is_undefined())
-            .collect()
-    }
-
-    /// Takes all fields away: what breaking a cycle does.
-    pub fn clear_fields(&self) -> Vec<Value> {
-        let fields = core::mem::take(&mut *self.fields.borrow_mut());
-        let mut values = fields.slots;
-        if let Some(extra) = fields.extra {
-            values.extend(extra.into_iter().map(|(_, value)| value));
-        }
-        values
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        let fields = core::mem::take(self.fields.get_mut());
-        let class = &self.class;
-        let mut bytes = OBJECT_OVERHEAD_BYTES * 2 + self.charged_slots.get() * FIELD_BYTES;
-        let mut values = fields.slots;
-        if let Some(extra) = fields.extra {
-            bytes += extra.len() * FIELD_BYTES * 2;
-            values.extend(extra.into_iter().map(|(_, value)| value));
-        }
-        class.heap.credit(bytes);
-        class.heap.release(values);
-    }
 }
 
 /// A method with the value it belongs to.

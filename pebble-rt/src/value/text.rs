@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use crate::heap::{Heap, OutOfMemory};
 use crate::symbol::Symbol;
-use crate::value::{ModuleKind, Value, write_float};
+use crate::value::{ModuleKind, Truth, Value, write_float};
 
 /// Why there is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +116,12 @@ impl Writer<'_> {
         match value {
             Value::Undefined => self.push("undefined"),
             Value::None => self.push("None"),
-            Value::Bool(true) => self.push("True"),
-            Value::Bool(false) => self.push("False"),
+            Value::Bool(Truth::True) => self.push("True"),
+            Value::Bool(Truth::False) => self.push("False"),
             Value::Int(number) => self.push_formatted(format_args!("{number}")),
             Value::Big(number) => self.push(&number.to_str_radix(10)),
             Value::Float(number) => {
-                let _ = write_float(self.out, *number);
+                let _ = write_float(self.out, number.get());
                 Ok(())
             }
             Value::Str(text) if self.style == Style::Plain => self.push(text.as_str()),

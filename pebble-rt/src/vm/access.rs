@@ -504,7 +504,7 @@ impl Core {
         name: Symbol,
     ) -> Result<(), NativeError> {
         let removed = match object {
-            Value::Instance(instance) => instance.remove_field(name),
+            Value::Instance(instance) => instance.take_field(name).is_some(),
             Value::Class(class) => class.remove_member(name),
             Value::Module(module) => match module.kind {
                 ModuleKind::Program(number) => {

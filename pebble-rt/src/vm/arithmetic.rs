@@ -125,7 +125,7 @@ impl Core {
             return Ok(Value::Int(sum));
         }
         if let Some(both) = floats(left, right) {
-            return both.map(|(a, b)| Value::Float(a + b));
+            return both.map(|(a, b)| Value::float(a + b));
         }
         if let (Some(a), Some(b)) = (big(left), big(right)) {
             return Ok(self.heap.integer(a + b)?);
@@ -141,7 +141,7 @@ impl Core {
     #[inline(never)]
     pub(crate) fn subtract(&mut self, left: &Value, right: &Value) -> NativeResult {
         if let Some(both) = floats(left, right) {
-            return both.map(|(a, b)| Value::Float(a - b));
+            return both.map(|(a, b)| Value::float(a - b));
         }
         if let (Value::Int(a), Value::Int(b)) = (left, right)
             && let Some(difference) = a.checked_sub(*b)
@@ -169,7 +169,7 @@ impl Core {
             return Ok(Value::Int(product));
         }
         if let Some(both) = floats(left, right) {
-            return both.map(|(a, b)| Value::Float(a * b));
+            return both.map(|(a, b)| Value::float(a * b));
         }
         if is_integer(left)
             && is_integer(right)
@@ -250,7 +250,7 @@ impl Core {
             if b == 0.0 {
                 return Err(division_by_zero());
             }
-            return Ok(Value::Float(a / b));
+            return Ok(Value::float(a / b));
         }
         if let (Value::Int(a), Value::Int(b)) = (left, right) {
             const EXACT: u64 = 1 << 53;
@@ -258,7 +258,7 @@ impl Core {
                 return Err(division_by_zero());
             }
             if a.unsigned_abs() <= EXACT && b.unsigned_abs() <= EXACT {
-                return Ok(Value::Float(*a as f64 / *b as f64));
+                return Ok(Value::float(*a as f64 / *b as f64));
             }
         }
         if let (Some(a), Some(b)) = (big(left), big(right)) {
@@ -267,7 +267,7 @@ impl Core {
             }
             let quotient = divide_exactly(&a, &b);
             return if quotient.is_finite() {
-                Ok(Value::Float(quotient))
+                Ok(Value::float(quotient))
             } else {
                 Err(too_large())
             };
@@ -319,7 +319,7 @@ impl Core {
             if b == 0.0 {
                 return Err(division_by_zero());
             }
-            return Ok(Value::Float(libm::floor(a / b)));
+            return Ok(Value::float(libm::floor(a / b)));
         }
         if let (Some(a), Some(b)) = (big(left), big(right)) {
             if b.is_zero() {
@@ -348,7 +348,7 @@ impl Core {
                 return Err(division_by_zero());
             }
             let rest = a % b;
-            return Ok(Value::Float(if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
+            return Ok(Value::float(if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
                 rest + b
             } else {
                 rest
@@ -374,7 +374,7 @@ impl Core {
                 if base == 0.0 {
                     return Err(division_by_zero());
                 }
-                return Ok(Value::Float(libm::pow(base, exponent as f64)));
+                return Ok(Value::float(libm::pow(base, exponent as f64)));
             }
             if let (Value::Int(base), Ok(exponent)) = (left, u32::try_from(exponent))
                 && let Some(power) = base.checked_pow(exponent)
@@ -405,7 +405,7 @@ impl Core {
                 if a == 0.0 && b < 0.0 {
                     return Err(division_by_zero());
                 }
-                Ok(Value::Float(libm::pow(a, b)))
+                Ok(Value::float(libm::pow(a, b)))
             }
             _ => Err(dunder(left, right, Symbol::POW, None).unwrap_or_else(|| needs_numbers("**"))),
         }
@@ -422,7 +422,7 @@ impl Core {
         match (left, right) {
             (Value::Int(a), Value::Int(b)) => Ok(Value::Int(small(*a, *b))),
             (Value::Bool(a), Value::Bool(b)) => {
-                Ok(Value::Bool(small(i64::from(*a), i64::from(*b)) != 0))
+                Ok(Value::bool(small(i64::from(*a), i64::from(*b)) != 0))
             }
             (Value::Set(a), Value::Set(b)) => match symbol {
                 "&" => self.set_of(a.iter().cloned(), |core, item| core.contains(right, item)),
@@ -499,7 +499,7 @@ impl Core {
                 Some(negative) => Ok(Value::Int(negative)),
                 None => Ok(self.heap.integer(-BigInt::from(*number))?),
             },
-            Value::Float(number) => Ok(Value::Float(-number)),
+            Value::Float(number) => Ok(Value::float(-number.get())),
             Value::Big(number) => Ok(self.heap.integer(-number.number())?),
             _ => Err(method_call(value, Symbol::NEG, &[])
                 .unwrap_or_else(|| NativeError::type_error("unsupported unary operator '-'"))),

@@ -10,14 +10,16 @@
 use alloc::rc::Rc;
 use core::hint::cold_path;
 
-use crate::bytecode::{Code, NOWHERE, Op};
+use crate::bytecode::{Code, Op};
 use crate::syntax::ast::CompareOperator;
 use crate::value::{Slot, Value};
 
-use super::registers::{clear, copy, copy_register, put, set_float, set_int, share, take_or_share};
+use super::registers::{
+    clear, clear_all, copy, copy_register, put, set_float, set_int, share, take_or_share,
+};
 use super::slow;
 use super::stop::Stop;
-use super::thread::{Frame, FrameKind, Thread, WINDOW};
+use super::thread::{Frame, FrameKind, Thread, WINDOW, leave};
 use super::{Core, Pause};
 
 /// Runs a thread until it pauses.
@@ -42,11 +44,10 @@ fn run(core: &mut Core, thread: &mut Thread) {
         };
         let code: &Code = &frame.function.code;
         let insns = &code.insns[..];
-        let base = frame.base;
         let mut pc = frame.pc as usize;
         let Some(window) = thread
             .stack
-            .get_mut(base..)
+            .get_mut(frame.base..)
             .and_then(|rest| rest.first_chunk_mut::<WINDOW>())
         else {
             core.stop = Some(Stop::Grow);
@@ -56,6 +57,14 @@ fn run(core: &mut Core, thread: &mut Thread) {
             macro_rules! r {
                 ($register:expr) => {
                     window[usize::from($register)]
+                };
+            }
+            macro_rules! frame {
+                () => {
+                    match thread.frames.last() {
+                        Some(frame) => frame,
+                        None => break 'window,
+                    }
                 };
             }
             // Leaves the window when a part of an instruction did.
@@ -100,10 +109,12 @@ fn run(core: &mut Core, thread: &mut Thread) {
             macro_rules! enter {
                 ($function:expr, $first:expr, $result:expr, $kind:expr, $subject:expr) => {{
                     let (function, subject, kind, result) = ($function, $subject, $kind, $result);
-                    let base = base + $first;
-                    if let Some(caller) = thread.frames.last_mut() {
-                        caller.pc = pc as u32;
-                    }
+                    let first = $first;
+                    let Some(caller) = thread.frames.last_mut() else {
+                        return;
+                    };
+                    caller.pc = pc as u32;
+                    let base = caller.base + first;
                     thread.frames.push(Frame {
                         function,
                         pc: 0,
@@ -143,17 +154,17 @@ fn run(core: &mut Core, thread: &mut Thread) {
                             }
                         }
                         (Value::Float(left), Value::Float(right)) => {
-                            let result = *left $float *right;
+                            let result = left.get() $float right.get();
                             set_float(&mut r!(insn.a), result);
                             continue;
                         }
                         (Value::Int(left), Value::Float(right)) => {
-                            let result = *left as f64 $float *right;
+                            let result = *left as f64 $float right.get();
                             set_float(&mut r!(insn.a), result);
                             continue;
                         }
                         (Value::Float(left), Value::Int(right)) => {
-                            let result = *left $float *right as f64;
+                            let result = left.get() $float *right as f64;
                             set_float(&mut r!(insn.a), result);
                             continue;
                         }
@@ -174,7 +185,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                             }
                         }
                         Value::Float(left) => {
-                            let result = *left $float number as f64;
+                            let result = left.get() $float number as f64;
                             set_float(&mut r!(insn.a), result);
                             continue;
                         }
@@ -188,7 +199,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     let insn = $insn;
                     let truth = match (&r!(insn.a), &r!(insn.b)) {
                         (Value::Int(left), Value::Int(right)) => left $operator right,
-                        (Value::Float(left), Value::Float(right)) => left $operator right,
+                        (Value::Float(left), Value::Float(right)) => left.get() $operator right.get(),
                         _ => step!(slow::order(core, window, insn, CompareOperator::$plain, $wanted)),
                     };
                     if truth == $wanted {
@@ -202,7 +213,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     let number = insn.immediate();
                     let truth = match &r!(insn.a) {
                         Value::Int(left) => *left $operator number,
-                        Value::Float(left) => *left $operator number as f64,
+                        Value::Float(left) => left.get() $operator number as f64,
                         _ => step!(slow::order_int(core, window, insn, CompareOperator::$plain, $wanted)),
                     };
                     if truth == $wanted {
@@ -212,22 +223,18 @@ fn run(core: &mut Core, thread: &mut Thread) {
             }
             // `r[to] = item`, which is inside something that another register holds.
             macro_rules! copy_out {
-                ($to:expr, $item:expr) => {
+                ($to:expr, $item:expr) => {{
                     match $item {
                         Value::Int(number) => {
                             let number = *number;
                             set_int(&mut r!($to), number);
-                        }
-                        Value::Float(number) => {
-                            let number = *number;
-                            set_float(&mut r!($to), number);
                         }
                         other => {
                             let value = share(other);
                             put(&mut r!($to), value);
                         }
                     }
-                };
+                }};
             }
             loop {
                 let Some(insn) = insns.get(pc) else {
@@ -252,14 +259,16 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     },
                     Op::LoadInt => set_int(&mut r!(insn.a), i64::from(insn.d)),
                     Op::LoadNone => put(&mut r!(insn.a), Value::None),
-                    Op::LoadBool => put(&mut r!(insn.a), Value::Bool(insn.d != 0)),
+                    Op::LoadBool => put(&mut r!(insn.a), Value::bool(insn.d != 0)),
                     Op::Clear => clear(&mut r!(insn.a)),
                     Op::LoadGlobal => {
-                        let variable = &core.slots[insn.d as usize].variable;
-                        if variable.is_undefined() {
-                            step!(slow::load_global(core, window, insn));
+                        let slot = &core.slots[insn.d as usize];
+                        if !slot.variable.is_undefined() {
+                            copy(&mut r!(insn.a), &slot.variable);
+                        } else if let Value::Func(function) = &slot.function {
+                            put(&mut r!(insn.a), Value::Func(function.clone()));
                         } else {
-                            copy(&mut r!(insn.a), variable);
+                            step!(slow::load_global(core, window, insn));
                         }
                     }
                     Op::StoreGlobal => {
@@ -271,7 +280,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     }
                     Op::Require if !r!(insn.a).is_undefined() => {}
                     Op::LoadChecked | Op::LoadChain | Op::LoadCallee | Op::Require => {
-                        step!(slow::load_chain(core, frame, window, insn));
+                        step!(slow::load_chain(core, frame!(), window, insn));
                     }
                     Op::LoadCell => {
                         let value = match &r!(insn.b) {
@@ -279,19 +288,19 @@ fn run(core: &mut Core, thread: &mut Thread) {
                             _ => Value::Undefined,
                         };
                         if value.is_undefined() {
-                            step!(slow::load_chain(core, frame, window, insn));
+                            step!(slow::load_chain(core, frame!(), window, insn));
                         } else {
                             put(&mut r!(insn.a), value);
                         }
                     }
                     Op::LoadCaptured => {
-                        let cell = frame.function.captured.get(usize::from(insn.b));
+                        let cell = frame!().function.captured.get(usize::from(insn.b));
                         let value = match cell {
                             Some(Value::Cell(cell)) => cell.get(),
                             _ => Value::Undefined,
                         };
                         if value.is_undefined() {
-                            step!(slow::load_chain(core, frame, window, insn));
+                            step!(slow::load_chain(core, frame!(), window, insn));
                         } else {
                             put(&mut r!(insn.a), value);
                         }
@@ -303,7 +312,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     }
                     Op::StoreCaptured => {
                         let value = take_or_share(&mut r!(insn.a), insn.c == 1);
-                        let cell = frame.function.captured.get(usize::from(insn.b));
+                        let cell = frame!().function.captured.get(usize::from(insn.b));
                         if let Some(Value::Cell(cell)) = cell {
                             cell.set(value);
                         }
@@ -320,7 +329,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                                 }
                             }
                             (Value::Float(left), Value::Float(right)) => {
-                                let sum = left + right;
+                                let sum = left.get() + right.get();
                                 set_float(&mut r!(insn.a), sum);
                                 jump!(insn.d);
                                 continue;
@@ -332,8 +341,8 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     Op::Sub => arithmetic!(insn, checked_sub, -, subtract),
                     Op::Mul => arithmetic!(insn, checked_mul, *, multiply),
                     Op::Div => match (&r!(insn.b), &r!(insn.c)) {
-                        (Value::Float(left), Value::Float(right)) if *right != 0.0 => {
-                            let result = left / right;
+                        (Value::Float(left), Value::Float(right)) if right.get() != 0.0 => {
+                            let result = left.get() / right.get();
                             set_float(&mut r!(insn.a), result);
                         }
                         _ => step!(slow::divide(core, window, insn)),
@@ -352,7 +361,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                         let wanted = insn.op == Op::JumpTrue;
                         let truth = match &r!(insn.a) {
                             Value::Int(number) => *number != 0,
-                            Value::Bool(truth) => *truth,
+                            Value::Bool(truth) => truth.get(),
                             _ => step!(slow::truth(core, window, insn)),
                         };
                         if truth == wanted {
@@ -415,19 +424,20 @@ fn run(core: &mut Core, thread: &mut Thread) {
                                 continue;
                             }
                         };
-                        let goes_on = if step > 0 {
-                            current < stop
-                        } else {
-                            current > stop
-                        };
-                        if goes_on {
-                            match current.checked_add(step) {
-                                Some(next) => set_int(&mut window[at], next),
-                                None => slow::end_range(window, insn),
+                        // Two branches that never change their minds are cheaper than one answer made of both.
+                        if step > 0 {
+                            if current >= stop {
+                                continue;
                             }
-                            set_int(&mut r!(insn.b), current);
-                            jump!(insn.d);
+                        } else if current <= stop {
+                            continue;
                         }
+                        match current.checked_add(step) {
+                            Some(next) => set_int(&mut window[at], next),
+                            None => slow::end_range(window, insn),
+                        }
+                        set_int(&mut r!(insn.b), current);
+                        jump!(insn.d);
                     }
                     Op::IterPrepare => step!(slow::prepare_iteration(core, window, insn)),
                     Op::IterNext => {
@@ -564,11 +574,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                         {
                             let value = instance.get_slot(Slot(site.slot.get()));
                             if !value.is_undefined() {
-                                match value {
-                                    Value::Int(number) => set_int(&mut r!(insn.a), number),
-                                    Value::Float(number) => set_float(&mut r!(insn.a), number),
-                                    other => put(&mut r!(insn.a), other),
-                                }
+                                put(&mut r!(insn.a), value);
                                 continue;
                             }
                         }
@@ -650,39 +656,41 @@ fn run(core: &mut Core, thread: &mut Thread) {
                         core.halt(Stop::Method(*insn));
                         break 'window;
                     }
-                    Op::Return | Op::ReturnZero => {
-                        if frame.again || !matches!(frame.kind, FrameKind::Normal | FrameKind::Init)
-                        {
-                            cold_path();
-                            let value = match insn.op {
-                                Op::Return => core::mem::take(&mut r!(insn.a)),
-                                _ => Value::Int(0),
-                            };
-                            core.halt(Stop::Return(value));
+                    Op::Return => {
+                        if !frame!().is_plain() {
+                            step!(slow::end(core, frame!(), window, insn));
                             break 'window;
                         }
-                        let value = match (insn.op, frame.kind) {
-                            (_, FrameKind::Init) => share(&frame.subject),
-                            (Op::Return, _) => take_or_share(&mut r!(insn.a), true),
-                            _ => Value::Int(0),
-                        };
-                        for register in &mut window[..code.registers.min(WINDOW)] {
-                            clear(register);
-                        }
-                        let result = frame.result;
-                        drop(thread.frames.pop());
-                        if result != NOWHERE
-                            && let Some(caller) = thread.frames.last()
-                            && let Some(place) =
-                                thread.stack.get_mut(caller.base + usize::from(result))
-                        {
-                            match value {
-                                Value::Int(number) => set_int(place, number),
-                                Value::Float(number) => set_float(place, number),
-                                other => put(place, other),
+                        if let Value::Int(number) = &r!(insn.a) {
+                            let number = *number;
+                            clear_all(window, code.registers);
+                            if let Some(place) = leave(thread) {
+                                set_int(place, number);
                             }
+                            continue 'frame;
                         }
+                        let value = take_or_share(&mut r!(insn.a), true);
+                        clear_all(window, code.registers);
+                        slow::leave_with(thread, value);
                         continue 'frame;
+                    }
+                    Op::ReturnZero => {
+                        let frame = frame!();
+                        if frame.is_plain() {
+                            clear_all(window, code.registers);
+                            if let Some(place) = leave(thread) {
+                                set_int(place, 0);
+                            }
+                            continue 'frame;
+                        }
+                        if frame.is_constructor() {
+                            let instance = share(&frame.subject);
+                            clear_all(window, code.registers);
+                            slow::leave_with(thread, instance);
+                            continue 'frame;
+                        }
+                        step!(slow::end(core, frame, window, insn));
+                        break 'window;
                     }
                     Op::Yield
                     | Op::MakeClass
@@ -690,14 +698,14 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     | Op::PlaceMethod
                     | Op::CallSuper
                     | Op::CallSpread => {
-                        step!(slow::leave(core, window, insn));
+                        step!(slow::stop(core, window, insn));
                         break 'window;
                     }
                     Op::StoreFunction | Op::StoreNested | Op::DeleteGlobal => {
                         step!(slow::change_global(core, window, insn));
                     }
                     Op::StoreClass | Op::StoreMethod | Op::DeleteClass => {
-                        step!(slow::store_in_class(core, frame, window, insn));
+                        step!(slow::store_in_class(core, frame!(), window, insn));
                     }
                     Op::Pin => {
                         let value = take_or_share(&mut r!(insn.a), true);
@@ -717,7 +725,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     | Op::PlaceAppend
                     | Op::PlaceAdd
                     | Op::PlaceDelete
-                    | Op::PlaceSlice => step!(slow::place(core, frame, window, insn)),
+                    | Op::PlaceSlice => step!(slow::place(core, frame!(), window, insn)),
                     // All the others by name: with nothing left over the loop does not check what it loads.
                     Op::PushAll
                     | Op::NewDict
@@ -745,7 +753,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                     | Op::Fail => {
                         let insn = *insn;
                         // The helper has the whole thread; the window is taken again.
-                        if core.uncommon_step(thread, base, insn, pc).is_err() {
+                        if core.uncommon_step(thread, insn, pc).is_err() {
                             return;
                         }
                         continue 'frame;

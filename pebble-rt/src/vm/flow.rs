@@ -18,7 +18,7 @@ use crate::value::{
 use super::arithmetic::method_call;
 use super::core::{ModuleState, OutputTarget, PRELUDE};
 use super::stop::Stop;
-use super::thread::{Frame, FrameKind, Thread, WINDOW, Waiting};
+use super::thread::{Frame, FrameKind, Thread, Waiting};
 use super::{Core, Pause};
 
 impl Core {
@@ -321,7 +321,7 @@ impl Core {
                 Value::Int(i64::from(value.is_true() != negated)),
             ),
             FrameKind::Truth { negated } => {
-                store(thread, result, Value::Bool(value.is_true() != negated))
+                store(thread, result, Value::bool(value.is_true() != negated))
             }
             FrameKind::Import { module } => self.end_import(module, ModuleState::Ready),
             FrameKind::Generator { .. } => {
@@ -367,7 +367,7 @@ impl Core {
         let Some(frame) = thread.frames.pop() else {
             return Ok(());
         };
-        let registers = frame.function.code.registers;
+        let registers = usize::from(frame.function.code.registers);
         let saved = thread.stack.get_mut(frame.base..frame.base + registers);
         let mut saved: Vec<Value> = saved
             .map(|saved| saved.iter_mut().map(core::mem::take).collect())
@@ -450,10 +450,9 @@ impl Core {
 
     /// The first stack slot above the registers of the running call.
     fn next_base(&self, thread: &Thread) -> usize {
-        thread
-            .frames
-            .last()
-            .map_or(0, |frame| frame.base + frame.function.code.registers)
+        thread.frames.last().map_or(0, |frame| {
+            frame.base + usize::from(frame.function.code.registers)
+        })
     }
 
     /// Pushes a frame, if the limits allow.
@@ -712,7 +711,7 @@ impl Core {
                 Value::Int(i64::from(value.is_true() != negated)),
             ),
             FrameKind::Truth { negated } => {
-                store(thread, result, Value::Bool(value.is_true() != negated))
+                store(thread, result, Value::bool(value.is_true() != negated))
             }
             FrameKind::Next { distance } => {
                 store(thread, result, value);
@@ -1042,8 +1041,7 @@ impl Core {
             if class.slot(name).is_none()
                 && let Some(Member::Method(Value::Func(function))) = class.member(name)
             {
-                site.stamp.set(class.stamp());
-                *site.method.borrow_mut() = Some(function.clone());
+                site.remember_method(class.stamp(), &function);
                 if function.code.plain_parameters == u16::from(insn.b) + 1 {
                     let frame = Frame {
                         function,
@@ -1546,7 +1544,7 @@ pub(crate) fn take_arguments(thread: &mut Thread, first: usize, count: usize) ->
 }
 
 fn clear_registers(thread: &mut Thread, frame: &Frame) {
-    let end = frame.base + frame.function.code.registers.min(WINDOW);
+    let end = frame.base + usize::from(frame.function.code.registers);
     if let Some(registers) = thread.stack.get_mut(frame.base..end) {
         for register in registers {
             *register = Value::Undefined;

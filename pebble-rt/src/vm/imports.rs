@@ -142,10 +142,9 @@ impl Core {
             children: RefCell::new(BTreeMap::new()),
         }));
         self.inherit_globals(number)?;
-        let base = thread
-            .frames
-            .last()
-            .map_or(0, |frame| frame.base + frame.function.code.registers);
+        let base = thread.frames.last().map_or(0, |frame| {
+            frame.base + usize::from(frame.function.code.registers)
+        });
         let frame = Frame {
             function: Rc::new(function),
             pc: 0,

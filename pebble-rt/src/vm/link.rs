@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, OnceCell};
 
 use num_bigint::BigInt;
 
@@ -14,7 +14,7 @@ use crate::bytecode::{
 };
 use crate::error::NativeError;
 use crate::symbol::Symbol;
-use crate::value::Value;
+use crate::value::{Value, ValueCell};
 
 use super::Core;
 
@@ -111,7 +111,7 @@ impl Linker<'_> {
             module_prefix: self.unit.module_prefix.clone(),
             label: self.unit.label.clone(),
             module: self.unit.module,
-            registers: usize::from(proto.registers),
+            registers: proto.registers,
             plain_parameters: if is_plain {
                 parameters.positional.len() as u16
             } else {
@@ -174,7 +174,7 @@ impl Linker<'_> {
         Ok(match constant {
             Constant::None => Value::None,
             Constant::Int(number) => Value::Int(*number),
-            Constant::Float(number) => Value::Float(*number),
+            Constant::Float(number) => Value::float(*number),
             Constant::Text(name) => {
                 let name = self.symbol(*name);
                 Value::Str(self.core.interner.object(name))
@@ -202,7 +202,8 @@ impl Linker<'_> {
             name: self.symbol(name),
             stamp: Cell::new(0),
             slot: Cell::new(0),
-            method: RefCell::new(None),
+            method: ValueCell::default(),
+            method_parameters: Cell::new(u16::MAX),
         }
     }
 

@@ -140,10 +140,10 @@ impl Core {
         let Value::Cell(cell) = cell else {
             return None;
         };
-        if cell.change(|value| value.is_undefined()) {
+        if cell.get().is_undefined() {
             return None;
         }
-        let mut value = cell.change(core::mem::take);
+        let mut value = cell.take();
         let result = walk(self, &mut value);
         cell.set(value);
         Some(result)
@@ -205,7 +205,7 @@ impl Core {
     ) -> Result<T, Obstacle> {
         match object {
             Value::Instance(instance) => {
-                if let Some(mut value) = instance.change_field(name, core::mem::take) {
+                if let Some(mut value) = instance.take_field(name) {
                     let result = walk(self, &mut value);
                     instance.set_field(name, value)?;
                     return result;
@@ -293,11 +293,8 @@ impl Core {
             Value::Instance(instance) if !instance.has_method(Symbol::GETITEM) => {
                 let instance = instance.clone();
                 let name = key.as_str().and_then(|name| self.interner.find(name));
-                let taken = name.and_then(|name| {
-                    instance
-                        .change_field(name, core::mem::take)
-                        .map(|field| (name, field))
-                });
+                let taken =
+                    name.and_then(|name| instance.take_field(name).map(|field| (name, field)));
                 match taken {
                     Some((name, mut field)) => {
                         let result = self.descend(&mut field, keys, step + 1, change);
@@ -394,7 +391,7 @@ impl Core {
                     return Err(call);
                 }
                 let name = key.as_str().and_then(|name| self.interner.find(name));
-                match name.map(|name| instance.remove_field(name)) {
+                match name.map(|name| instance.take_field(name).is_some()) {
                     Some(true) => Ok(()),
                     _ => Err(NativeError::new(
                         ErrorClass::Key,

@@ -324,9 +324,9 @@ impl Core {
     pub(crate) fn value_of_data(&mut self, data: Data) -> Result<Value, NativeError> {
         Ok(match data {
             Data::None => Value::None,
-            Data::Flag(truth) => Value::Bool(truth),
+            Data::Flag(truth) => Value::bool(truth),
             Data::Number(number) => Value::Int(number),
-            Data::Float(number) => Value::Float(number),
+            Data::Float(number) => Value::float(number),
             Data::Text(text) => self.heap.owned_string(text)?,
             Data::Bytes(bytes) => self.heap.bytes(bytes)?,
             Data::List(items) => {

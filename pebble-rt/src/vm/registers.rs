@@ -1,10 +1,9 @@
 //! Writing registers.
 //!
-//! Numbers are written into the place they go to, without touching the tag when that is right already: a whole value
-//! that is copied soon after it was written in parts would have to wait for the memory. A register that holds nothing
-//! counted is overwritten without a look at what dropping it would mean.
+//! A register that holds nothing counted is overwritten without a look at what dropping it would mean. A value is
+//! written as a tag and a word, never copied whole: see [`Float`](crate::value::Float).
 
-use crate::value::Value;
+use crate::value::{Float, Value};
 
 use super::thread::WINDOW;
 
@@ -24,8 +23,8 @@ pub(crate) fn set_int(place: &mut Value, number: i64) {
 #[inline(always)]
 pub(crate) fn set_float(place: &mut Value, number: f64) {
     match place {
-        Value::Float(slot) => *slot = number,
-        other => put(other, Value::Float(number)),
+        Value::Float(slot) => *slot = Float::new(number),
+        other => put(other, Value::float(number)),
     }
 }
 
@@ -48,6 +47,14 @@ pub(crate) fn clear(place: &mut Value) {
     }
 }
 
+/// Forgets the first `count` registers.
+#[inline(always)]
+pub(crate) fn clear_all(registers: &mut Window, count: u8) {
+    for register in &mut registers[..usize::from(count)] {
+        clear(register);
+    }
+}
+
 #[inline(never)]
 fn release(place: &mut Value) {
     *place = Value::Undefined;
@@ -58,7 +65,6 @@ fn release(place: &mut Value) {
 pub(crate) fn copy(place: &mut Value, value: &Value) {
     match value {
         Value::Int(number) => set_int(place, *number),
-        Value::Float(number) => set_float(place, *number),
         other => put(place, share(other)),
     }
 }
@@ -71,10 +77,6 @@ pub(crate) fn copy_register(registers: &mut Window, to: u8, from: u8) {
             let number = *number;
             set_int(&mut registers[usize::from(to)], number);
         }
-        Value::Float(number) => {
-            let number = *number;
-            set_float(&mut registers[usize::from(to)], number);
-        }
         other => {
             let value = share(other);
             put(&mut registers[usize::from(to)], value);
@@ -86,6 +88,7 @@ pub(crate) fn copy_register(registers: &mut Window, to: u8, from: u8) {
 #[inline(always)]
 pub(crate) fn share(value: &Value) -> Value {
     match value {
+        Value::Float(number) => Value::Float(*number),
         Value::Instance(object) => Value::Instance(object.clone()),
         Value::List(object) => Value::List(object.clone()),
         Value::Str(object) => Value::Str(object.clone()),

@@ -3,6 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use crate::bytecode::NOWHERE;
 use crate::error::NativeError;
 use crate::native::Resume;
 use crate::system::Token;
@@ -41,6 +42,42 @@ pub(crate) struct Frame {
     pub(crate) pins: u32,
     /// The instance being made, the class whose body runs, the generator.
     pub(crate) subject: Value,
+}
+
+impl Frame {
+    /// Whether its end only gives a value to its caller.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == FrameKind::Normal && !self.again
+    }
+
+    /// Whether it is the `__init__` of a new instance, which its caller gets.
+    #[inline(always)]
+    pub(crate) fn is_constructor(&self) -> bool {
+        self.kind == FrameKind::Init && !self.again
+    }
+}
+
+/// Ends the top call, whose registers are clear. The place where its caller wants the result.
+#[inline(always)]
+pub(crate) fn leave(thread: &mut Thread) -> Option<&mut Value> {
+    let Frame {
+        function,
+        subject,
+        result,
+        ..
+    } = thread.frames.pop()?;
+    drop(function);
+    if subject.is_counted() {
+        drop(subject);
+    } else {
+        core::mem::forget(subject);
+    }
+    if result == NOWHERE {
+        return None;
+    }
+    let caller = thread.frames.last()?;
+    thread.stack.get_mut(caller.base + usize::from(result))
 }
 
 /// What the end of a call means.

@@ -26,7 +26,6 @@ impl Core {
     pub(crate) fn uncommon(
         &mut self,
         thread: &mut Thread,
-        base: usize,
         insn: Insn,
         pc: usize,
     ) -> Result<(), Stop> {
@@ -34,7 +33,7 @@ impl Core {
             return Ok(());
         };
         frame.pc = pc as u32;
-        let code = &frame.function.code.clone();
+        let (code, base) = (&frame.function.code.clone(), frame.base);
         let Some(window) = thread
             .stack
             .get_mut(base..)
@@ -890,7 +889,7 @@ impl Core {
         value: &Value,
     ) -> Result<bool, NativeError> {
         let owns = match object {
-            Value::Instance(instance) => instance.change_field(name, |_| ()).is_some(),
+            Value::Instance(instance) => instance.field(name).is_some(),
             Value::Class(class) => class.has_own_attribute(name),
             _ => true,
         };
