@@ -11,6 +11,7 @@ use crate::figures::Figures;
 use crate::guest_image::BootFiles;
 use crate::machine::options::Clock;
 use crate::machine::{Machine, Nic, Options};
+use crate::verbs::bench_pebble;
 use crate::workspace::root;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -22,7 +23,11 @@ pub const USAGE: &str = "\
   --json       one array of {name, instructions, switches}
   --check      fail if an operation costs more than the committed figures allow
   --update     write the committed figures
-  --no-build   measure what was built before";
+  --no-build   measure what was built before
+or: bench pebble [--rounds N] [--update] [PROGRAM]...
+  the language beside Lua and CPython, on this machine
+  --rounds N   how often each program runs in each language (5)
+  --update     write the tables into docs/PERFORMANCE.md";
 
 /// How long one run may take on the host.
 const RUN_SECONDS: u64 = 300;
@@ -45,6 +50,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
             Argument::Option(option) if option == "check" => wishes.is_checked = true,
             Argument::Option(option) if option == "update" => wishes.is_updated = true,
             Argument::Option(option) if option == "no-build" => wishes.is_built = true,
+            Argument::Word(word) if word == "pebble" => return bench_pebble::run(arguments),
             _ => return Err(unexpected(&argument)),
         }
     }

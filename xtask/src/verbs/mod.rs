@@ -1,6 +1,7 @@
 //! The verbs of `cargo xtask`: a file and a line each.
 
 pub mod bench;
+pub mod bench_pebble;
 pub mod build;
 pub mod ci;
 pub mod console;
