@@ -83,6 +83,9 @@ operations! {
     /// Writes memory of a process from the caller's send page, also where it is mapped read-only privately. a: Process `WRITE`; w0: address; w1: length. → r0: bytes written.
     ProcessWrite = 35,
 
+    /// Limits the CPU time of a process, of what it makes, and of servers while they answer it. a: Process `OWN`; w0: nanoseconds in each period; w1: the period in nanoseconds; both 0: no limit. Refused (`NoRights`) to a caller that is limited itself.
+    ProcessBudget = 36,
+
     /// Makes a thread, not yet started. a: Process `MANAGE`; w0: entry, w1: stack pointer, w2: `rdi` at start, w3: `rsi` at start, w4: address for its send page and, after it, its receive page; w5: priority; w6: fs base. → r0: Thread; r1: its number in the process.
     ThreadCreate = 40,
     /// Starts a thread. a: Thread `MANAGE`.

@@ -12,7 +12,7 @@ mod handle;
 mod ipc;
 pub mod kernel;
 pub mod machine;
-pub mod mem;
+mod mem;
 mod object;
 mod sched;
 mod sync;

@@ -43,7 +43,8 @@ fn any_word(world: &mut World) -> u64 {
 
 fn any_request(world: &mut World) -> Request {
     // Calls and what belongs to them are likelier than the rest.
-    const OFTEN: [Operation; 10] = [
+    const OFTEN: [Operation; 11] = [
+        Operation::ProcessBudget,
         Operation::Call,
         Operation::Receive,
         Operation::ReplyReceive,
@@ -77,6 +78,9 @@ fn any_request(world: &mut World) -> Request {
     }
     for index in 0..8 {
         request.words[index] = any_word(world);
+    }
+    if operation == Operation::ProcessBudget {
+        request.words[..2].copy_from_slice(&[50_000, 50_000 * (1 + world.roll(3))]);
     }
     request.length = [0, 8, 64, 65, 4000, 4096, 8191][world.roll(7) as usize];
     if world.roll(3) == 0 {
@@ -151,7 +155,9 @@ fn run(seed: u64) {
     for _ in 0..ROUNDS {
         match world.roll(8) {
             0 => {
-                let time = 1 + world.roll(200);
+                // Some worlds are slow enough for budgets to matter.
+                let pace = if seed % 4 < 2 { 1 } else { 300 };
+                let time = 1 + world.roll(200) * pace;
                 world.advance(time);
             }
             1..=4 => {

@@ -8,6 +8,7 @@ use crate::sys::{self, Arguments, operate};
 use abi::message::{MAX_MESSAGE_BYTES, TransferMode};
 use abi::records::{DeathCause, ProcessState, ThreadRegisters, ThreadState};
 use abi::{Operation, Outcome, Rights};
+use core::time::Duration;
 
 /// Figures of a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -185,6 +186,18 @@ impl Handle<Process> {
     /// `NoRights` without `MANAGE`.
     pub fn kill(&self, code: u64) -> Result<(), SysError> {
         operate(Operation::ProcessKill, self.arguments_with(&[code])).map(drop)
+    }
+
+    /// Limits its CPU time, and that of all it makes, to so much in each period; servers that answer it are on its account. No time at all in no period takes the limit
+    /// away.
+    ///
+    /// # Errors
+    /// `NoRights` without `OWN`, or if this process is limited itself; `BadArgument` for less than 50 µs, or a period that is shorter or longer than ten
+    /// seconds.
+    pub fn limit_cpu(&self, time: Duration, period: Duration) -> Result<(), SysError> {
+        let nanoseconds =
+            [time, period].map(|length| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+        operate(Operation::ProcessBudget, self.arguments_with(&nanoseconds)).map(drop)
     }
 
     /// Moves it to another CPU.

@@ -17,6 +17,7 @@ impl<M: Machine> Kernel<M> {
         let record = &caller.call;
         self.remove_timer(name);
         self.end_leases(record);
+        self.set_payer(&record.payer, Name::NONE);
         if outcome != Outcome::Ok {
             self.drop_handles(&record.transfers);
             record.info.set(0);
@@ -79,6 +80,7 @@ impl<M: Machine> Kernel<M> {
     pub fn deadline_passed(&self, name: Name<Caller>) {
         match self.at(name).call.state() {
             CallState::Queued | CallState::Received => self.cut_call(name, Outcome::DeadlinePassed),
+            _ if self.at(name.cast::<Thread>()).is_throttled.get() != 0 => self.end_throttling(name.cast()),
             _ => self.cancel_wait(name.cast(), Outcome::DeadlinePassed),
         }
     }

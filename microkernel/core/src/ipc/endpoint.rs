@@ -113,6 +113,7 @@ impl<M: Machine> Kernel<M> {
         let endpoint = self.at(name);
         self.unlink_if_linked(&process.endpoints, name);
         endpoint.process.set(Name::NONE);
+        endpoint.server.set(Name::NONE);
         endpoint.cancelled_first.set(0);
         endpoint.cancelled_last.set(0);
         endpoint.lower(crate::object::endpoint::pending::CANCELLED);
@@ -142,6 +143,7 @@ impl<M: Machine> Kernel<M> {
             }
             self.unlink_if_linked(&owner.endpoints, name);
             endpoint.process.set(Name::NONE);
+            endpoint.server.set(Name::NONE);
         }
         // What is queued ends in slices.
         self.pin(name);

@@ -113,7 +113,8 @@ impl<M: Machine> Kernel<M> {
         let server_name = receiver.process.get();
         let server = self.at(server_name);
         let reply = server.next_handle.get();
-        if receiver.is_suspended.get() != 0
+        if thread.payer.get().bits() | receiver.payer.get().bits() != 0
+            || receiver.is_suspended.get() != 0
             || receiver.endpoints_closed.get() != server.endpoints_closed.get()
             || receiver.call.timer_cpu.get() != 0
             || !server.is_alive()
@@ -199,7 +200,8 @@ impl<M: Machine> Kernel<M> {
         let client_name: Name<Thread> = caller_name.cast();
         let client = self.at(client_name);
         let client_process = client.process.get();
-        if !client.is(ThreadState::Calling)
+        if thread.payer.get().bits() | client.payer.get().bits() != 0
+            || !client.is(ThreadState::Calling)
             || client.is_suspended.get() != 0
             || !self.at(client_process).is_alive()
             || self.ready.has_above(client.priority.get())
@@ -250,7 +252,11 @@ impl<M: Machine> Kernel<M> {
         let next_name = self.ready.list(priority).first()?;
         let next = self.at(next_name);
         let next_process = next.process.get();
-        if self.turn_end.get() == NEVER || next.must_continue.get() != 0 || !self.at(next_process).is_alive() {
+        if thread.payer.get().bits() | next.payer.get().bits() != 0
+            || self.turn_end.get() == NEVER
+            || next.must_continue.get() != 0
+            || !self.at(next_process).is_alive()
+        {
             return None;
         }
         thread.context.info.set(Outcome::Ok as u64);
@@ -319,6 +325,7 @@ impl<M: Machine> Kernel<M> {
             slot.badge.set(open.badge.get());
             record.reply_slot.set(reply.slot() as u32);
         }
+        endpoint.server.set(receiver_name);
         record.info.set(caller.context.info.get() as u32);
         record.priority.set(caller.priority.get());
         record.deadline.set(caller.context.argument.get());

@@ -1,6 +1,6 @@
 //! The one wait point of a server: what `receive` gives, and in which order.
 
-use abi::{MessageInfo, Outcome, Rights, WakeKind, layout::NEVER, records::ThreadState};
+use abi::{MessageInfo, Outcome, Rights, WakeKind, layout::NEVER, outcome::NotDelivered, records::ThreadState};
 
 use crate::object::{CallState, Caller, Endpoint, Kind, Name, Thread, pending};
 use crate::{Kernel, Machine};
@@ -11,6 +11,7 @@ impl<M: Machine> Kernel<M> {
         let thread = self.at(name);
         let endpoint = self.at(endpoint_name);
         thread.priority.set(thread.base_priority.get());
+        self.run_on(thread, self.at(thread.process.get()).payer.get());
         // What is pending may turn out to be nothing: a cancelled call whose Reply was closed, bits that were polled.
         while endpoint.pending.get() != 0 {
             if self.next_wake(endpoint, name)? {
@@ -131,6 +132,12 @@ impl<M: Machine> Kernel<M> {
         let Some(name) = endpoint.calls[priority as usize].first() else {
             return Ok(false);
         };
+        let payer = self.at(name).call.payer.get();
+        if payer.is_some() && self.budget_left(payer) <= 0 {
+            self.unqueue(name);
+            self.end_call(name, Outcome::NotDelivered, NotDelivered::Refused as u32);
+            return Ok(false);
+        }
         self.deliver(endpoint, name, receiver)?;
         Ok(true)
     }
@@ -151,6 +158,7 @@ impl<M: Machine> Kernel<M> {
         record.receiver.set(receiver.process.get());
         record.reply_slot.set(handle.slot() as u32);
         endpoint.outstanding.set(endpoint.outstanding.get() + 1);
+        endpoint.server.set(receiver_name);
 
         let page = receiver.call.receive_page.get();
         self.copy_bytes(info, record.send_page.get(), page);
@@ -165,6 +173,7 @@ impl<M: Machine> Kernel<M> {
         let priority = record.priority.get();
         receiver.context.argument.set(u64::from(handle.0) | u64::from(priority) << 32);
         receiver.priority.set(receiver.base_priority.get().max(priority));
+        self.run_on(receiver, record.payer.get());
         Ok(())
     }
 

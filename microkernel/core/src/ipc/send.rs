@@ -3,10 +3,14 @@
 use abi::{Handle, MessageInfo, Outcome, Rights, layout::NEVER, outcome::NotDelivered, records::ThreadState};
 
 use super::transfer::Parcel;
-use crate::object::{Call, CallState, Caller, Connection, Kind, Name, Process, Thread, pending};
+use crate::object::{Call, CallState, Caller, Connection, Endpoint, Kind, Name, Process, Thread, pending};
 use crate::sched::inbox::reason;
+use crate::sched::ready::End;
 use crate::syscall::{Next, Stop};
 use crate::{Kernel, Machine};
+
+/// Threads that one call lends its priority to, at most.
+const MAX_LENDERS: usize = 8;
 
 /// A call whose arguments have all been checked.
 pub struct CheckedCall {
@@ -46,7 +50,7 @@ impl<M: Machine> Kernel<M> {
         )?;
         let endpoint = self.at(checked.connection).endpoint.get();
         self.block_current(ThreadState::Calling, endpoint.bits());
-        self.launch(name.cast(), process, &checked, thread.priority.get());
+        self.launch(name.cast(), process, &checked, thread);
         Ok(Next::Blocked)
     }
 
@@ -74,7 +78,7 @@ impl<M: Machine> Kernel<M> {
             to.set(from.get());
         }
         self.pin(call_name);
-        self.launch(call_name.cast(), process, &checked, thread.priority.get());
+        self.launch(call_name.cast(), process, &checked, thread);
         Ok(Next::Done)
     }
 
@@ -105,13 +109,14 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Sends a checked call on its way. Its record is idle; what sends it, if it is a thread, is blocked already.
-    fn launch(&self, name: Name<Caller>, process: &Process, call: &CheckedCall, priority: u32) {
+    fn launch(&self, name: Name<Caller>, process: &Process, call: &CheckedCall, thread: &Thread) {
         let record = &self.at(name).call;
         self.take_parcel(process, &call.parcel, &record.transfers);
         self.take_leases(&call.parcel.leases, record);
         record.info.set(call.info.0);
-        record.priority.set(priority);
+        record.priority.set(thread.priority.get());
         record.deadline.set(call.deadline);
+        self.set_payer(&record.payer, thread.payer.get());
         match call.behalf {
             Behalf::Own => {}
             Behalf::Of(parent) => self.depend(name, parent),
@@ -130,6 +135,7 @@ impl<M: Machine> Kernel<M> {
         self.push_back(&above.dependents, name);
         record.deadline.set(record.deadline.get().min(above.deadline.get()));
         record.priority.set(record.priority.get().max(above.priority.get()));
+        self.set_payer(&record.payer, above.payer.get());
     }
 
     /// Brings a call to its endpoint, here or on another CPU.
@@ -175,24 +181,61 @@ impl<M: Machine> Kernel<M> {
             return self.end_call(name, outcome, detail);
         }
 
-        let priority = record.priority.get();
         record.set_state(CallState::Queued);
         record.queued_at.set(self.machine().ticks());
-        self.push_back(&endpoint.calls[priority as usize % endpoint.calls.len()], name);
+        self.join_queue(name, endpoint);
         let connection = self.at(record.connection.get());
         self.push_back(&connection.calls, name);
-        endpoint.call_priorities.set(endpoint.call_priorities.get() | 1 << (priority & 63));
         endpoint.queued.set(endpoint.queued.get() + 1);
-        endpoint.raise(pending::CALLED);
         self.add_timer(name);
         self.serve_receiver(endpoint_name);
+        if record.state() == CallState::Queued {
+            self.lend_priority(endpoint, record.priority.get());
+        }
     }
 
-    /// Takes a queued call out of its endpoint's queue.
-    pub fn unqueue(&self, name: Name<Caller>) {
-        let record = &self.at(name).call;
-        let endpoint = self.at(record.endpoint.get());
-        let priority = record.priority.get();
+    /// Lets whoever stands between a waiting call and its answer run at that call's priority: the thread that receives there, and if that waits for an answer
+    /// itself, the one that is to give it.
+    fn lend_priority(&self, first: &Endpoint, priority: u32) {
+        let mut endpoint = first;
+        for _ in 0..MAX_LENDERS {
+            let name = endpoint.server.get();
+            if name.is_none() || self.at(name).priority.get() >= priority {
+                return;
+            }
+            let thread = self.at(name);
+            let is_queued = thread.run.is_linked();
+            if is_queued {
+                self.dequeue(name);
+            }
+            thread.priority.set(priority);
+            if is_queued {
+                self.enqueue(name, End::Back);
+            }
+            let record = &thread.call;
+            if record.custody() != self.cpu() || !matches!(record.state(), CallState::Queued | CallState::Received) {
+                return;
+            }
+            endpoint = self.at(record.endpoint.get());
+            if record.state() == CallState::Queued {
+                self.leave_queue(name.cast(), endpoint);
+                record.priority.set(priority);
+                self.join_queue(name.cast(), endpoint);
+            }
+        }
+    }
+
+    /// Puts a call into the queue of its priority.
+    fn join_queue(&self, name: Name<Caller>, endpoint: &Endpoint) {
+        let priority = self.at(name).call.priority.get();
+        self.push_back(&endpoint.calls[priority as usize % endpoint.calls.len()], name);
+        endpoint.call_priorities.set(endpoint.call_priorities.get() | 1 << (priority & 63));
+        endpoint.raise(pending::CALLED);
+    }
+
+    /// Takes it out again.
+    fn leave_queue(&self, name: Name<Caller>, endpoint: &Endpoint) {
+        let priority = self.at(name).call.priority.get();
         let list = &endpoint.calls[priority as usize % endpoint.calls.len()];
         self.unlink(list, name);
         if list.is_empty() {
@@ -202,6 +245,12 @@ impl<M: Machine> Kernel<M> {
                 endpoint.lower(pending::CALLED);
             }
         }
+    }
+
+    /// Takes a queued call out of its endpoint's queue.
+    pub fn unqueue(&self, name: Name<Caller>) {
+        let endpoint = self.at(self.at(name).call.endpoint.get());
+        self.leave_queue(name, endpoint);
         endpoint.queued.set(endpoint.queued.get() - 1);
         self.leave_connection(name);
     }

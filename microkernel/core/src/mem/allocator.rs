@@ -170,12 +170,6 @@ impl FrameAllocator {
     }
 }
 
-impl Default for FrameAllocator {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Frames that a level's bitmap takes when `end` frames are covered.
 fn frames_for(level: usize, end: u64) -> u64 {
     let bits_below = 64u64.pow(level as u32 + 1);

@@ -61,9 +61,3 @@ impl FrameStock {
         self.count.set(CAPACITY - BATCH + 1);
     }
 }
-
-impl Default for FrameStock {
-    fn default() -> Self {
-        Self::new()
-    }
-}

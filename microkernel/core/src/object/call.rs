@@ -83,6 +83,8 @@ pub struct CallRecord {
     pub queued_at: Cell<u64>,
     /// Handles in the message, or in the reply; counted.
     pub transfers: [Reference; MAX_HANDLES],
+    /// On whose budget it is to be answered; none if that is not limited.
+    pub payer: Cell<Name<Process>>,
     /// What the call lends to its receiver until it ends.
     pub leases: [Lease; MAX_LEASES],
     /// How many of them there are.

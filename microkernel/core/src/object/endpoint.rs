@@ -7,7 +7,7 @@ use core::cell::Cell;
 
 use zerocopy::FromBytes;
 
-use super::{BoundPending, ClosedConnections, Head, Header, Link, Name, Process, RungConnections, Waiters};
+use super::{BoundPending, ClosedConnections, Head, Header, Link, Name, Process, RungConnections, Thread, Waiters};
 
 /// Priorities of calls.
 pub const PRIORITIES: usize = abi::layout::PRIORITIES as usize;
@@ -38,6 +38,8 @@ pub struct Endpoint {
     pub receivers: Head<Waiters>,
     /// The process that receives here.
     pub process: Cell<Name<Process>>,
+    /// The thread that has received here last, which waiting calls lend their priority to.
+    pub server: Cell<Name<Thread>>,
     /// Which queues are not empty.
     pub pending: Cell<u32>,
     /// The bit of the queue that was served last.

@@ -12,6 +12,7 @@ use zerocopy::FromBytes;
 use super::{Connection, Endpoint, Head, Header, IoPorts, Link, Mapping, Name, Thread, lists};
 use crate::machine::MAX_PORT_RANGES;
 use crate::mem::frame::Frame;
+use crate::sched::budget::Budget;
 
 /// The object.
 #[derive(FromBytes)]
@@ -66,6 +67,10 @@ pub struct Process {
     pub endpoints: Head<ProcessEndpoints>,
     /// Ports that it has enabled; each holds a reference.
     pub ports: [Cell<Name<IoPorts>>; MAX_PORT_RANGES],
+    /// On whose budget its threads run: its own, its maker's, or nobody's.
+    pub payer: Cell<Name<Process>>,
+    /// How much CPU time it may use, if it is limited itself.
+    pub budget: Budget,
     /// Page faults that were filled in or reported.
     pub faults: Cell<u64>,
     /// Where taking it apart has got to.

@@ -27,6 +27,10 @@ pub struct Thread {
     pub base_priority: Cell<u32>,
     /// Priority at present: its own, or that of the caller it works for.
     pub priority: Cell<u32>,
+    /// On whose budget it runs; none if that is not limited.
+    pub payer: Cell<Name<Process>>,
+    /// 1 while it waits for that, ready but in no run queue; the deadline of its record is when it goes on.
+    pub is_throttled: Cell<u32>,
     /// 1 if it must not run although it could.
     pub is_suspended: Cell<u32>,
     /// 1 if its system call is to be continued when it runs next.

@@ -119,9 +119,7 @@ impl<M: Machine> Kernel<M> {
         if thread.is_away.get() != 0 || thread.call.state() != CallState::Idle {
             self.request_cancel(name.cast());
         } else {
-            if thread.run_is_linked() {
-                self.dequeue(name);
-            }
+            self.withdraw(name);
             if matches!(thread.state(), ThreadState::Receiving | ThreadState::Waiting) {
                 self.cancel_wait(name, abi::Outcome::Cancelled);
             }
@@ -153,6 +151,11 @@ impl<M: Machine> Kernel<M> {
         thread.since.set(self.machine().ticks());
         self.unlink(&process.threads, name);
         process.thread_count.set(process.thread_count.get() - 1);
+        self.set_payer(&thread.payer, Name::NONE);
+        self.for_each_endpoint(process, |endpoint| {
+            let server = &self.at(endpoint).server;
+            server.set(if server.get() == name { Name::NONE } else { server.get() });
+        });
         let pages = thread.pages.replace(Name::NONE);
         self.unpin(pages);
         self.uncharge(process.header.quota.get(), Resource::Threads, 1);
@@ -229,6 +232,7 @@ impl<M: Machine> Kernel<M> {
             self.unlink(&self.at(quota).processes, name);
         }
         process.set_state(ProcessState::Dead);
+        self.set_payer(&process.payer, Name::NONE);
         let faults = process.fault_connection.replace(Name::NONE);
         if faults.is_some() {
             self.release(fault_handle(faults));

@@ -58,12 +58,6 @@ impl Inbox {
     }
 }
 
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<M: Machine> Kernel<M> {
     /// Posts `object` to `cpu`.
     pub fn post(&self, object: Name<Any>, why: u32, cpu: usize) {

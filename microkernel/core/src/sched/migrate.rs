@@ -43,9 +43,7 @@ impl<M: Machine> Kernel<M> {
 
     fn send_thread_off(&self, name: Name<Thread>, cpu: usize) {
         let thread = self.at(name);
-        if thread.run_is_linked() {
-            self.dequeue(name);
-        }
+        self.withdraw(name);
         match thread.state() {
             ThreadState::Receiving => self.remove_timer(name.cast()),
             // Its wait stays in the keeping of this CPU, which sends it home at its end.
@@ -80,7 +78,9 @@ impl<M: Machine> Kernel<M> {
             }
             match thread.state() {
                 // It may have been woken here before this was heard of, and even run.
-                ThreadState::Ready if !thread.run_is_linked() && name != self.current() => {
+                ThreadState::Ready
+                    if !thread.run_is_linked() && thread.is_throttled.get() == 0 && name != self.current() =>
+                {
                     self.enqueue(name, End::Back);
                 }
                 ThreadState::Receiving => self.add_timer(name.cast()),
@@ -98,7 +98,8 @@ impl<M: Machine> Kernel<M> {
         });
     }
 
-    fn for_each_thread(&self, process: &Process, mut each: impl FnMut(Name<Thread>)) {
+    /// Does something with each thread of a process.
+    pub fn for_each_thread(&self, process: &Process, mut each: impl FnMut(Name<Thread>)) {
         let mut next = process.threads.first();
         while let Some(thread) = next {
             next = self.next_in(&process.threads, thread);
@@ -106,7 +107,8 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    fn for_each_endpoint(&self, process: &Process, mut each: impl FnMut(Name<Endpoint>)) {
+    /// Does something with each endpoint that a process receives on.
+    pub fn for_each_endpoint(&self, process: &Process, mut each: impl FnMut(Name<Endpoint>)) {
         let mut next = process.endpoints.first();
         while let Some(endpoint) = next {
             next = self.next_in(&process.endpoints, endpoint);

@@ -1,5 +1,6 @@
 //! Who runs: run queues, timers, the inbox, switching, and work in slices.
 
+pub mod budget;
 pub mod death;
 pub mod inbox;
 pub mod migrate;

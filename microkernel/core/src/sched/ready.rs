@@ -47,12 +47,6 @@ impl ReadyQueues {
     }
 }
 
-impl Default for ReadyQueues {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Which end of its queue a thread joins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {

@@ -64,6 +64,9 @@ impl<M: Machine> Kernel<M> {
             thread.ticks.set(thread.ticks.get().wrapping_add(used));
             let process = self.at(thread.process.get());
             process.ticks.set(process.ticks.get().wrapping_add(used));
+            if thread.payer.get().is_some() {
+                self.charge_time(thread.payer.get(), used);
+            }
         } else {
             self.count(Figure::IdleTicks, used);
         }
@@ -134,12 +137,14 @@ impl<M: Machine> Kernel<M> {
                 continue;
             }
             self.watch_turn(thread);
+            self.watch_budget(thread);
             return Resume::User(&thread.context);
         }
     }
 
     /// Keeps the current thread or replaces it by a ready one of a higher priority.
     fn choose(&self) {
+        self.stop_if_out_of_budget();
         let current = self.current();
         if current.is_some() {
             if !self.ready.has_above(self.at(current).priority.get()) {
@@ -150,10 +155,16 @@ impl<M: Machine> Kernel<M> {
         }
         while let Some(next) = self.dequeue_next() {
             // A thread of a process that has been condemned runs no more; it is ended with the process.
-            if self.at(self.at(next).process.get()).is_alive() {
-                self.switch_to(next);
-                return;
+            let thread = self.at(next);
+            if !self.at(thread.process.get()).is_alive() {
+                continue;
             }
+            if self.is_out_of_budget(thread) {
+                self.throttle(next, 0);
+                continue;
+            }
+            self.switch_to(next);
+            return;
         }
     }
 

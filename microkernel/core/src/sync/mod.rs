@@ -48,12 +48,6 @@ impl Lock {
     }
 }
 
-impl Default for Lock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Proof that a lock is held.
 #[must_use]
 pub struct Guard<'a>(&'a AtomicU32);

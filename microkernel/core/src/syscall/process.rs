@@ -16,7 +16,7 @@ use crate::{Kernel, Machine};
 
 impl<M: Machine> Kernel<M> {
     /// The process that a call is about, which is alive and lives here.
-    fn living_process(&self, operands: &Operands<'_>) -> Result<(Name<Process>, &Process), Stop> {
+    pub fn living_process(&self, operands: &Operands<'_>) -> Result<(Name<Process>, &Process), Stop> {
         let name: Name<Process> = operands.a();
         let process = self.at_home(name)?;
         if process.is_alive() { Ok((name, process)) } else { Err(Outcome::InvalidState.into()) }
@@ -33,6 +33,8 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::BadArgument.into());
         }
         let name = self.make_process(operands.a(), operands.b(), highest as u32)?;
+        // What a limited process makes runs on its budget.
+        self.set_payer(&self.at(name).payer, self.at(operands.thread.process.get()).payer.get());
         self.give(operands, name, Rights::all())
     }
 

@@ -78,6 +78,7 @@ system_calls! {
     ProcessThread(Process [INSPECT MANAGE], nothing) -> 1 = process_thread;
     ProcessRead(Process [READ], nothing) -> 0 = process_read;
     ProcessWrite(Process [WRITE], nothing) -> 0 = process_write;
+    ProcessBudget(Process [OWN], nothing) -> 0 = process_budget;
     ThreadCreate(Process [MANAGE], nothing) -> 1 = thread_create;
     ThreadStart(Thread [MANAGE], nothing) -> 0 = thread_start;
     ThreadSuspend(Thread [MANAGE], nothing) -> 0 = thread_suspend;

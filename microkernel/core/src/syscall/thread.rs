@@ -83,6 +83,7 @@ impl<M: Machine> Kernel<M> {
         thread.call.receive_page.set(frame(1));
         thread.call.set_custody(self.cpu());
         thread.process.set(process_name);
+        self.set_payer(&thread.payer, process.payer.get());
         thread.base_priority.set(start.priority);
         thread.priority.set(start.priority);
         thread.set_state(ThreadState::Created);
@@ -139,9 +140,7 @@ impl<M: Machine> Kernel<M> {
                 thread.set_state(ThreadState::Suspended);
                 return Ok(Next::Written);
             }
-            if thread.run_is_linked() {
-                self.dequeue(name);
-            }
+            self.withdraw(name);
             thread.set_state(ThreadState::Suspended);
         }
         Ok(Next::Done)
