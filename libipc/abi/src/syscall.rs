@@ -105,9 +105,9 @@ operations! {
     /// Reads figures. a: Thread `INSPECT`. → r0: state (bits 0–7), priority (8–15); r1: since when, in ns; w0: CPU time in ns; w1: a number for the object it waits on, 0 if none; w2: number in the process.
     ThreadInfo = 48,
 
-    /// Makes an endpoint. → r0: Endpoint, all rights.
+    /// Makes an endpoint. a: Quota `MANAGE` that is charged, or 0 for the caller's own (so for all that says "charged to a"). → r0: Endpoint, all rights.
     EndpointCreate = 56,
-    /// Makes a Connection. a: Endpoint `MINT`; w0: badge. → r0: Connection with `REVOKE | DUPLICATE | TRANSFER | INSPECT`; r1: Connection with `Rights::CLIENT`.
+    /// Makes a Connection. a: Endpoint `MINT`; b: Quota `MANAGE` that is charged, or 0; w0: badge. → r0: Connection with `REVOKE | DUPLICATE | TRANSFER | INSPECT`; r1: Connection with `Rights::CLIENT`.
     EndpointMint = 57,
     /// Revokes a Connection, all copies at once: calls queued through it end `NotDelivered(Revoked)`; no `Closed` follows. a: Connection `REVOKE`.
     ConnectionRevoke = 58,
@@ -120,7 +120,7 @@ operations! {
     /// Copies between a lease of a received call and memory. a: Memory (`WRITE` to copy from the lease, `READ` to copy to it), or 0 for the thread's message page (the receive page to copy to, the send page to copy from); b: Reply of the call; s: number of the lease; w0: `LeaseDirection`; w1: offset in the lease, w2: offset in the memory or page, w3: length. → r0: bytes copied. `InvalidState` when the caller does not wait any more.
     LeaseCopy = 65,
 
-    /// Makes a notification. → r0: Notification, all rights.
+    /// Makes a notification, charged to a. → r0: Notification, all rights.
     NotificationCreate = 72,
     /// Sets bits. a: Notification `SIGNAL`; w0: bits.
     NotificationSignal = 73,
@@ -131,14 +131,14 @@ operations! {
     /// Binds it to an endpoint: its bits then wake `receive` there. a: Notification `WAIT`; b: Endpoint `RECEIVE`; w0: cookie.
     NotificationBind = 76,
 
-    /// Makes memory. w0: length in bytes, page-aligned; w1: `MemoryKind`. Contiguous memory is charged and taken at once, anonymous memory when it is first touched. → r0: Memory, all rights.
+    /// Makes memory, charged to a. w0: length in bytes, page-aligned; w1: `MemoryKind`. Contiguous memory is charged and taken at once, anonymous memory when it is first touched. → r0: Memory, all rights.
     MemoryCreate = 80,
     /// Changes the length. a: Memory `MANAGE`; w0: length. Shrinking unmaps what is cut off, everywhere.
     MemoryResize = 81,
     /// Reads figures. a: Memory `INSPECT`. → w0: length; w1: frames present; w2: `MemoryKind`; w3: mappings.
     MemoryInfo = 82,
 
-    /// Makes a capsule. w0: bytes of memory, page-aligned; w1: handle slots (≤ 256). → r0: Capsule, all rights.
+    /// Makes a capsule, charged to a. w0: bytes of memory, page-aligned; w1: handle slots (≤ 256). → r0: Capsule, all rights.
     CapsuleCreate = 88,
     /// Gives its memory. a: Capsule `READ`. → r0: Memory.
     CapsuleMemory = 89,
@@ -168,7 +168,7 @@ operations! {
     QuotaSplit = 120,
     /// Reads figures. a: Quota `INSPECT`. → w0–w2: limits (frames, handles, threads); w3–w5: used.
     QuotaRead = 121,
-    /// Closes a quota: processes under it die, limits return to its parent when all is freed. a: Quota `OWN`.
+    /// Closes a quota: processes under it die, limits return to its parent when all is freed. When the last handle with `OWN` goes, it is closed too, but for its processes. a: Quota `OWN`.
     QuotaClose = 122,
 
     /// Makes an Interrupt. a: Hardware `MANAGE`; w0: `InterruptKind`; w1: global system interrupt (for a line); w2: bit 0 level-triggered, bit 1 active low. → r0: Interrupt; w0: message address, w1: message data (for a message).

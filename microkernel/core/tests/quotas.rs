@@ -2,8 +2,10 @@
 
 mod model;
 
-use abi::{Handle, Operation, Outcome, boot};
+use abi::layout::NEVER;
+use abi::{Handle, Operation, Outcome, Rights, boot};
 use kernel_core::FastPath;
+use kernel_core::machine::Access;
 use model::{Place, Request, World};
 
 fn split(world: &mut World, amounts: [u64; 3]) -> Handle {
@@ -133,4 +135,58 @@ fn two_thousand_processes_leave_nothing() {
         }
     }
     assert_eq!(figures[0], figures[1]);
+}
+
+/// A client lends part of its quota to a server for a session: what the server keeps for it is charged there, and it all comes back when the client
+/// closes it, or dies, and the server has let go.
+#[test]
+fn a_session_is_on_its_clients_account() {
+    for (cpus, dies) in [([0, 0], false), ([0, 1], true), ([1, 0], false), ([1, 2], true), ([0, 0], true)] {
+        let mut world = World::new(3, FastPath::On, 11);
+        let server = world.make_server(Place { cpu: cpus[0], priority: 10 });
+        let client = world.make_process(Place { cpu: cpus[1], priority: 10 }, Handle::NONE);
+        let watcher = world.make_process(Place { cpu: 2, priority: 10 }, Handle::NONE);
+        let root = world.grant(watcher.process, boot::ROOT_QUOTA, Rights::INSPECT);
+        let victim = world.grant(watcher.process, client.process, Rights::MANAGE);
+        let before = limits(&mut world, boot::ROOT_QUOTA);
+        let quota = split(&mut world, [20, 20, 0]);
+        let lent = world.grant(server.process, quota, Rights::MANAGE | Rights::INSPECT);
+        let hand_on = Request::new(Operation::ProcessGrant).a(client.process).b(quota).argument(1);
+        let own = world.must(World::INIT, hand_on.words(&[u64::from(Rights::all().bits())])).result();
+        let idle = world.must(World::INIT, Request::new(Operation::NotificationCreate)).result();
+        world.order(World::INIT, Request::new(Operation::NotificationWait).a(idle).argument(NEVER).words(&[1]));
+        world.settle();
+
+        let memory = Request::new(Operation::MemoryCreate).a(lent).words(&[0x40_0000, 0]);
+        let memory = world.must(server.actor, memory).result();
+        let endpoint = world.must(server.actor, Request::new(Operation::EndpointCreate).a(lent)).result();
+        let mint = Request::new(Operation::EndpointMint).a(endpoint).b(lent).words(&[1]);
+        let minted = world.must(server.actor, mint);
+        let map = Request::new(Operation::ProcessMap).a(server.own_process).b(memory).argument(3);
+        world.must(server.actor, map.words(&[0x5000_0000, 0, 0x40_0000]));
+        let pages = (0..20).take_while(|page| world.fills(server.actor, 0x5000_0000 + page * 0x1000, Access::Write));
+        let pages = pages.count();
+        assert!((10..20).contains(&pages), "{pages}: no more than was lent");
+        let used = world.must(server.actor, Request::new(Operation::QuotaRead).a(lent));
+        assert_eq!(used.words[0], used.words[3], "it is all used");
+
+        if dies {
+            world.must(watcher.actor, Request::new(Operation::ProcessKill).a(victim));
+        } else {
+            world.must(client.actor, Request::new(Operation::QuotaClose).a(own));
+        }
+        world.settle();
+        let late = Request::new(Operation::NotificationCreate).a(lent);
+        assert_eq!(world.call(server.actor, late).outcome(), Outcome::InvalidState);
+        let figures = world.must(watcher.actor, Request::new(Operation::QuotaRead).a(root));
+        assert_eq!(figures.words[0], before[0] - 20, "the server still has it");
+        let unmap = Request::new(Operation::ProcessUnmap).a(server.own_process).words(&[0x5000_0000, 0x40_0000]);
+        world.must(server.actor, unmap);
+        for handle in [memory, endpoint, minted.result(), minted.second()] {
+            world.must(server.actor, Request::new(Operation::HandleClose).a(handle));
+        }
+        world.settle();
+        let figures = world.must(watcher.actor, Request::new(Operation::QuotaRead).a(root));
+        assert_eq!(figures.words[..3], before[..3], "limits came back");
+    }
 }

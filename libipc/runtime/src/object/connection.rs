@@ -1,6 +1,6 @@
 //! Connections and endpoints.
 
-use super::{Connection, Endpoint};
+use super::{Connection, Endpoint, Quota};
 use crate::badge::Badge;
 use crate::endpoint::Minted;
 use crate::error::SysError;
@@ -57,10 +57,23 @@ impl Handle<Endpoint> {
     /// # Errors
     /// `NoRights` without `MINT`; the quota's.
     pub fn mint(&self, badge: Badge) -> Result<Minted, SysError> {
-        let made = operate(
-            Operation::EndpointMint,
-            self.arguments_with(&[badge.bits()]),
-        )?;
+        self.mint_charged(badge, abi::Handle::NONE)
+    }
+
+    /// As [`mint`](Self::mint), charged to a quota that was lent to us.
+    ///
+    /// # Errors
+    /// As [`mint`](Self::mint); `InvalidState` when the quota was closed.
+    pub fn mint_on(&self, quota: &Handle<Quota>, badge: Badge) -> Result<Minted, SysError> {
+        self.mint_charged(badge, quota.raw())
+    }
+
+    fn mint_charged(&self, badge: Badge, payer: abi::Handle) -> Result<Minted, SysError> {
+        let arguments = Arguments {
+            b: payer.0,
+            ..self.arguments_with(&[badge.bits()])
+        };
+        let made = operate(Operation::EndpointMint, arguments)?;
         Ok(Minted {
             ours: Handle::from_raw(abi::Handle(made.rdi as u32)),
             client: Handle::from_raw(abi::Handle(made.rsi as u32)),

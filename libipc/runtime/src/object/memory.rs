@@ -1,7 +1,7 @@
 //! Memory and capsules: making them, mapping them, keeping handles in them.
 
 use super::mapping::{Mapping, Protection};
-use super::{Capsule, MemoryObject};
+use super::{Capsule, MemoryObject, Quota};
 use crate::error::SysError;
 use crate::handle::Handle;
 use crate::sys::{self, Arguments, operate};
@@ -26,7 +26,7 @@ impl Handle<MemoryObject> {
     /// # Errors
     /// `BadArgument` for no length or too much, the quota's.
     pub fn create(length: u64) -> Result<Self, SysError> {
-        Self::create_kind(length, MemoryKind::Anonymous)
+        Self::create_kind(length, MemoryKind::Anonymous, abi::Handle::NONE)
     }
 
     /// Makes zeroed memory whose frames follow each other, for DMA.
@@ -34,14 +34,23 @@ impl Handle<MemoryObject> {
     /// # Errors
     /// As [`create`](Self::create), and `Unsupported` if there is no such run of frames.
     pub fn create_contiguous(length: u64) -> Result<Self, SysError> {
-        Self::create_kind(length, MemoryKind::Contiguous)
+        Self::create_kind(length, MemoryKind::Contiguous, abi::Handle::NONE)
     }
 
-    fn create_kind(length: u64, kind: MemoryKind) -> Result<Self, SysError> {
+    /// As [`create`](Self::create), charged to a quota that was lent to us.
+    ///
+    /// # Errors
+    /// The quota's; `InvalidState` when it was closed.
+    pub fn create_on(quota: &Handle<Quota>, length: u64) -> Result<Self, SysError> {
+        Self::create_kind(length, MemoryKind::Anonymous, quota.raw())
+    }
+
+    fn create_kind(length: u64, kind: MemoryKind, payer: abi::Handle) -> Result<Self, SysError> {
         let length = length
             .checked_next_multiple_of(PAGE_SIZE as u64)
             .ok_or(SysError(Outcome::BadArgument))?;
         let arguments = Arguments {
+            a: payer.0,
             words: [length, kind as u64, 0, 0, 0, 0, 0, 0],
             ..Arguments::default()
         };

@@ -8,8 +8,8 @@ use crate::error::SysError;
 use crate::handle::Handle;
 use crate::sys::{self, Arguments, operate};
 use crate::time::Deadline;
-use abi::Operation;
 use abi::syscall::InterruptKind;
+use abi::{Operation, Rights};
 
 impl Handle<Notification> {
     /// Makes one.
@@ -163,6 +163,15 @@ impl Handle<Quota> {
             self.arguments_with(&[frames, handles, threads]),
         )?;
         Ok(Self::from_raw(abi::Handle(made.rdi as u32)))
+    }
+
+    /// A handle to lend for a session: its holder can have what it makes charged to this quota, and can't close it. What is charged comes back as it is let go;
+    /// nothing new is charged once this handle, or the last one that can close the quota, is gone.
+    ///
+    /// # Errors
+    /// `NoRights` without `DUPLICATE`.
+    pub fn lend(&self) -> Result<Self, SysError> {
+        self.restricted(Rights::MANAGE | Rights::INSPECT | Rights::TRANSFER | Rights::DUPLICATE)
     }
 
     /// Reads figures.

@@ -142,6 +142,7 @@ pub const fn owner_rights(kind: Kind) -> Rights {
     match kind {
         Kind::Endpoint => Rights::RECEIVE.union(Rights::OWN),
         Kind::Connection => Rights::CALL.union(Rights::RING),
+        Kind::Quota => Rights::OWN,
         _ => Rights::empty(),
     }
 }

@@ -13,7 +13,7 @@ impl<M: Machine> Kernel<M> {
     /// `capsule_create(bytes, slots)`. Checks, in order: the length; the slots; the quota.
     pub(super) fn capsule_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let pages = whole_pages(operands.word(0))?;
-        let quota = self.payer(operands);
+        let quota = self.payer(operands)?;
         let name = self.make_capsule(quota, pages, operands.word(1))?;
         self.give(operands, name, Rights::all())
     }

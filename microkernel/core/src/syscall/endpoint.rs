@@ -52,7 +52,7 @@ impl<M: Machine> Kernel<M> {
 
     /// `endpoint_create()`. Checks: the quota.
     pub(super) fn endpoint_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let (name, _) = self.allocate::<Endpoint>(self.payer(operands))?;
+        let (name, _) = self.allocate::<Endpoint>(self.payer(operands)?)?;
         self.give(operands, name, Rights::all())
     }
 
@@ -64,7 +64,7 @@ impl<M: Machine> Kernel<M> {
         if self.at(endpoint).header.is_dead() {
             return Err(Outcome::InvalidState.into());
         }
-        let (name, connection) = self.allocate::<Connection>(self.payer(operands))?;
+        let (name, connection) = self.allocate::<Connection>(self.payer(operands)?)?;
         connection.endpoint.set(endpoint);
         connection.badge.set(operands.word(0));
         self.pin(endpoint);

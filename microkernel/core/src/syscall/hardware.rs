@@ -25,7 +25,7 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::BadArgument.into());
         }
         let gsi = u32::try_from(operands.word(1)).map_err(|_| Outcome::BadArgument)?;
-        let (name, interrupt) = self.allocate::<Interrupt>(self.payer(operands))?;
+        let (name, interrupt) = self.allocate::<Interrupt>(self.payer(operands)?)?;
         let vector = match self.take_vector(name) {
             Ok(vector) => vector,
             Err(outcome) => {
@@ -79,7 +79,7 @@ impl<M: Machine> Kernel<M> {
         if self.shared().is_protected(range) {
             return Err(Outcome::BadAddress.into());
         }
-        let quota = self.payer(operands);
+        let quota = self.payer(operands)?;
         let name = self.make_fixed(quota, range, MemoryKind::Device, cache)?;
         let rights = Rights::all().difference(Rights::EXECUTE);
         self.give(operands, name, rights)
@@ -88,7 +88,7 @@ impl<M: Machine> Kernel<M> {
     /// `hardware_iospace(hardware, device)`. Checks, in order: the authority (`MANAGE`); the PCI address; the quota.
     pub(super) fn hardware_io_space(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let device = u16::try_from(operands.word(0)).map_err(|_| Outcome::BadArgument)?;
-        let quota_name = self.payer(operands);
+        let quota_name = self.payer(operands)?;
         let (name, space) = self.allocate::<IoSpace>(quota_name)?;
         match self.take_charged_frame(self.at(quota_name)) {
             Ok(frame) => space.entries.set(frame.number()),
@@ -109,7 +109,7 @@ impl<M: Machine> Kernel<M> {
         if !is_range {
             return Err(Outcome::BadArgument.into());
         }
-        let (name, ports) = self.allocate::<IoPorts>(self.payer(operands))?;
+        let (name, ports) = self.allocate::<IoPorts>(self.payer(operands)?)?;
         ports.first.set(first as u32);
         ports.count.set(count as u32);
         self.give(operands, name, Rights::all())

@@ -23,7 +23,7 @@ impl<M: Machine> Kernel<M> {
     /// `memory_create(length, kind)`. Checks, in order: the length; the kind; the quota; for contiguous memory, the machine.
     pub(super) fn memory_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
         let pages = whole_pages(operands.word(0))?;
-        let quota = self.payer(operands);
+        let quota = self.payer(operands)?;
         let name = if operands.word(1) == MemoryKind::Anonymous as u64 {
             self.make_anonymous(quota, pages)?
         } else if operands.word(1) == MemoryKind::Contiguous as u64 {

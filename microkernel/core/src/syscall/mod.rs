@@ -26,7 +26,7 @@ use self::table::Parameter;
 
 use crate::handle::Held;
 use crate::kernel::Figure;
-use crate::object::{Name, Object, Process, Quota, Thread};
+use crate::object::{Kind, Name, Object, Process, Quota, Thread};
 use crate::sched::inbox::reason;
 use crate::{Kernel, Machine};
 
@@ -226,9 +226,14 @@ impl<M: Machine> Kernel<M> {
         Ok(Next::Done)
     }
 
-    /// Who pays for what a call makes: its caller's quota.
-    pub fn payer(&self, operands: &Operands<'_>) -> Name<Quota> {
-        self.at(operands.thread.process.get()).header.quota.get()
+    /// Who pays for what a call makes: the quota that it names, which must be open, or else its caller's own.
+    pub fn payer(&self, operands: &Operands<'_>) -> Result<Name<Quota>, Outcome> {
+        let named = [operands.a, operands.b].into_iter().flatten().find(|held| held.kind == Kind::Quota);
+        let Some(held) = named else {
+            return Ok(self.at(operands.thread.process.get()).header.quota.get());
+        };
+        let is_open = !self.at(held.name).header.is_dead();
+        is_open.then_some(held.name.cast()).ok_or(Outcome::InvalidState)
     }
 
     /// An object that lives here, or where it does.
@@ -247,9 +252,7 @@ impl<M: Machine> Kernel<M> {
         let halves = [handles as u32, (handles >> 32) as u32];
         for (place, half) in thread.arguments.iter().zip(halves) {
             let held = self.look_up_any(process, Handle(half)).ok();
-            if let Some(held) =
-                held.filter(|held| held.name.is_some() && held.kind != crate::object::header::Kind::Reply)
-            {
+            if let Some(held) = held.filter(|held| held.name.is_some() && held.kind != Kind::Reply) {
                 self.acquire(held);
                 place.set(Some(held));
             }

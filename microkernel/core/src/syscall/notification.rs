@@ -11,7 +11,7 @@ use crate::{Kernel, Machine};
 impl<M: Machine> Kernel<M> {
     /// `notification_create()`. Checks: the quota.
     pub(super) fn notification_create(&self, operands: &Operands<'_>) -> Result<Next, Stop> {
-        let (name, _) = self.allocate::<Notification>(self.payer(operands))?;
+        let (name, _) = self.allocate::<Notification>(self.payer(operands)?)?;
         self.give(operands, name, Rights::all())
     }
 
