@@ -18,15 +18,6 @@ const SLICE: u64 = 8 * PAGE_SIZE as u64;
 const FIRST_WORD: usize = (TRANSFER_OFFSET + core::mem::offset_of!(TransferArea, leases)) / 8;
 const LEASE_WORDS: usize = 3;
 
-/// A lease of a message, checked and not yet taken.
-#[derive(Clone, Copy)]
-pub struct LeaseItem {
-    memory: Name<Memory>,
-    offset: u64,
-    length: u64,
-    rights: Rights,
-}
-
 /// One end of a copy: memory from a byte on, or a message page.
 #[derive(Clone, Copy)]
 struct End<'k> {
@@ -36,18 +27,12 @@ struct End<'k> {
 }
 
 impl<M: Machine> Kernel<M> {
-    /// Checks the leases of a message. Has no effect.
+    /// Checks the leases of a message and notes them in the record of the call, which is idle. They count from [`Kernel::take_leases`] on.
     ///
     /// Checks, in order, for each: the memory (`READ` and `WRITE` as lent, at least one of them); it is not a device's; it is that long.
-    pub fn check_leases(
-        &self,
-        process: &Process,
-        info: MessageInfo,
-        page: u64,
-        items: &mut [Option<LeaseItem>; MAX_LEASES],
-    ) -> Result<(), Outcome> {
-        for (index, item) in items.iter_mut().enumerate().take(info.leases()) {
-            let words = &self.machine().words(Frame::new(page))[FIRST_WORD + index * LEASE_WORDS..];
+    pub fn check_leases(&self, process: &Process, info: MessageInfo, record: &CallRecord) -> Result<(), Outcome> {
+        for (index, lease) in record.leases.iter().enumerate().take(info.leases()) {
+            let words = &self.machine().words(Frame::new(record.send_page.get()))[FIRST_WORD + index * LEASE_WORDS..];
             let (first, offset, length) = (words[0].get(), words[1].get(), words[2].get());
             let rights = Rights::from_bits_retain((first >> 32) as u16);
             if rights.is_empty() || !(Rights::READ | Rights::WRITE).contains(rights) {
@@ -55,21 +40,18 @@ impl<M: Machine> Kernel<M> {
             }
             let memory = self.look_up::<Memory>(process, Handle(first as u32), rights)?;
             check_window(self.at(memory), offset, length)?;
-            *item = Some(LeaseItem { memory, offset, length, rights });
+            lease.memory.set(memory);
+            lease.offset.set(offset);
+            lease.length.set(length);
+            lease.rights.set(rights.bits().into());
         }
         Ok(())
     }
 
-    /// Puts checked leases into a call's record.
-    pub fn take_leases(&self, items: &[Option<LeaseItem>; MAX_LEASES], record: &CallRecord) {
-        for (item, lease) in items.iter().flatten().zip(&record.leases) {
-            self.pin(item.memory);
-            lease.memory.set(item.memory);
-            lease.offset.set(item.offset);
-            lease.length.set(item.length);
-            lease.rights.set(item.rights.bits().into());
-            record.lease_count.set(record.lease_count.get() + 1);
-        }
+    /// The checked leases of a call count from now on.
+    pub fn take_leases(&self, record: &CallRecord, count: usize) {
+        record.lease_count.set(count as u64);
+        record.leases.iter().take(count).for_each(|lease| self.pin(lease.memory.get()));
     }
 
     /// Tells the receiver of a call what it lends: number, rights and length of each lease.

@@ -3,7 +3,7 @@
 use abi::{Handle, MessageInfo, Outcome, Rights, layout::NEVER, outcome::NotDelivered, records::ThreadState};
 
 use super::transfer::Parcel;
-use crate::object::{Call, CallState, Caller, Connection, Endpoint, Kind, Name, Process, Thread, pending};
+use crate::object::{Call, CallRecord, CallState, Caller, Connection, Endpoint, Kind, Name, Process, Thread, pending};
 use crate::sched::inbox::reason;
 use crate::sched::ready::End;
 use crate::syscall::{Next, Stop};
@@ -46,7 +46,7 @@ impl<M: Machine> Kernel<M> {
             Handle((handles >> 32) as u32),
             thread.context.argument.get(),
             MessageInfo(thread.context.info.get() as u32),
-            thread.call.send_page.get(),
+            &thread.call,
         )?;
         let endpoint = self.at(checked.connection).endpoint.get();
         self.block_current(ThreadState::Calling, endpoint.bits());
@@ -56,24 +56,24 @@ impl<M: Machine> Kernel<M> {
 
     /// `call_start(Call, connection, on behalf of, deadline, message)`.
     ///
-    /// Checks, in order: those of [`Kernel::call`]; the Call; it is idle.
+    /// Checks, in order: the Call; it is idle; those of [`Kernel::call`].
     pub fn call_start(&self, name: Name<Thread>) -> Result<Next, Stop> {
         let thread = self.at(name);
         let process = self.at(thread.process.get());
         let (info, handles) = (thread.context.info.get(), thread.context.handles.get());
         let call_name: Name<Call> = self.look_up(process, Handle((info >> 32) as u32), Rights::empty())?;
         let call = self.at(call_name);
+        if call.call.state() != CallState::Idle {
+            return Err(Outcome::Busy.into());
+        }
         let checked = self.check_call(
             process,
             Handle(handles as u32),
             Handle((handles >> 32) as u32),
             thread.context.argument.get(),
             MessageInfo(info as u32),
-            call.call.send_page.get(),
+            &call.call,
         )?;
-        if call.call.state() != CallState::Idle {
-            return Err(Outcome::Busy.into());
-        }
         for (to, from) in call.words.iter().zip(&thread.context.words) {
             to.set(from.get());
         }
@@ -89,14 +89,15 @@ impl<M: Machine> Kernel<M> {
         behalf: Handle,
         deadline: u64,
         info: MessageInfo,
-        page: u64,
+        record: &CallRecord,
     ) -> Result<CheckedCall, Outcome> {
         let connection = self.look_up(process, connection, Rights::CALL)?;
         let behalf = self.check_behalf(process, behalf)?;
         if deadline == NEVER {
             return Err(Outcome::BadArgument);
         }
-        let parcel = self.check_message(process, info, page)?;
+        let parcel = self.check_message(process, info, record.send_page.get())?;
+        self.check_leases(process, info, record)?;
         Ok(CheckedCall { connection, behalf, deadline, info, parcel })
     }
 
@@ -112,7 +113,7 @@ impl<M: Machine> Kernel<M> {
     fn launch(&self, name: Name<Caller>, process: &Process, call: &CheckedCall, thread: &Thread) {
         let record = &self.at(name).call;
         self.take_parcel(process, &call.parcel, &record.transfers);
-        self.take_leases(&call.parcel.leases, record);
+        self.take_leases(record, call.info.leases());
         record.info.set(call.info.0);
         record.priority.set(thread.priority.get());
         record.deadline.set(call.deadline);

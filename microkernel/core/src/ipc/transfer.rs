@@ -1,22 +1,18 @@
 //! What travels beside the words of a message: bytes of the page, and handles.
 
 use abi::{
-    Handle, MessageInfo, Outcome, Rights, message::MAX_HANDLES, message::MAX_LEASES, message::TRANSFER_OFFSET,
-    message::TransferArea,
+    Handle, MessageInfo, Outcome, Rights, message::MAX_HANDLES, message::TRANSFER_OFFSET, message::TransferArea,
 };
 
-use super::lease::LeaseItem;
 use crate::handle::{Held, Reference};
 use crate::mem::frame::Frame;
 use crate::object::Process;
 use crate::{Kernel, Machine};
 
-/// Handles and leases of a message, checked and not yet taken from their owner.
+/// Handles of a message, checked and not yet taken from their owner.
 #[derive(Clone, Copy, Default)]
 pub struct Parcel {
     items: [Option<Item>; MAX_HANDLES],
-    /// What it lends.
-    pub leases: [Option<LeaseItem>; MAX_LEASES],
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +36,6 @@ impl<M: Machine> Kernel<M> {
             return Err(Outcome::BadArgument);
         }
         let mut parcel = Parcel::default();
-        self.check_leases(process, info, page, &mut parcel.leases)?;
         for index in 0..info.handles() {
             let word = self.machine().words(Frame::new(page))[descriptor(index)].get();
             let handle = Handle(word as u32);

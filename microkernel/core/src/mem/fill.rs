@@ -88,18 +88,23 @@ impl<M: Machine> Kernel<M> {
         access: PageAccess,
         wanted: Access,
     ) -> Result<(Frame, PageAccess), Filled> {
+        let is_inside = page < memory.pages.load(Ordering::Relaxed);
         let own = mapping.own.get();
-        let is_copied = own.is_some() && self.page_frame(self.at(own), page).is_some();
-        if page >= memory.pages.load(Ordering::Relaxed) && !is_copied {
-            return Err(Filled::Refused);
-        }
-        let theirs = self.page_frame(memory, page);
-        if let Some(frame) = theirs.filter(|_| own.is_some() && !is_copied && wanted != Access::Write) {
-            return Ok((frame, access.without_writing()));
-        }
         let keeper = if own.is_some() { self.at(own) } else { memory };
+        let original = if own.is_none() || self.page_frame(keeper, page).is_some() {
+            None
+        } else {
+            self.page_frame(memory, page).filter(|_| is_inside)
+        };
+        match original {
+            Some(frame) if wanted != Access::Write => return Ok((frame, access.without_writing())),
+            None if !is_inside && (own.is_none() || self.page_frame(keeper, page).is_none()) => {
+                return Err(Filled::Refused);
+            }
+            _ => {}
+        }
         let frame = self.page_frame_or_new(keeper, page).map_err(|_| Filled::OutOfMemory)?;
-        if let Some(original) = theirs.filter(|_| own.is_some() && !is_copied) {
+        if let Some(original) = original {
             self.machine().copy(original, frame, PAGE_SIZE);
         }
         Ok((frame, access))

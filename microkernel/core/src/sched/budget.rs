@@ -113,6 +113,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Whether a thread must wait for its next period: its process has used up what it may. A thread that answers somebody else's call goes on.
+    #[inline]
     pub fn is_out_of_budget(&self, thread: &Thread) -> bool {
         let payer = thread.payer.get();
         payer.is_some() && payer == self.at(thread.process.get()).payer.get() && self.budget_left(payer) <= 0
@@ -146,11 +147,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The current thread's budget ends no later than the timer comes.
-    pub fn watch_budget(&self, thread: &Thread) {
-        let payer = thread.payer.get();
-        if payer.is_none() {
-            return;
-        }
+    #[cold]
+    pub fn watch_budget(&self, payer: Name<Process>) {
         let left = self.budget_left(payer);
         let end = self.machine().now().saturating_add(left.max(0) as u64);
         if left > 0 && end < self.armed_until.get() && end != NEVER {
@@ -158,12 +156,9 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The current thread has used up its budget: others run.
-    pub fn stop_if_out_of_budget(&self) {
-        let current = self.current();
-        if current.is_none() || self.at(current).payer.get().is_none() {
-            return;
-        }
+    /// If the current thread, which is limited, has used up its budget, others run.
+    #[cold]
+    pub fn stop_if_out_of_budget(&self, current: Name<Thread>) {
         self.account();
         let thread = self.at(current);
         if thread.must_continue.get() == 0 && thread.is(ThreadState::Ready) && self.is_out_of_budget(thread) {

@@ -58,6 +58,7 @@ pub enum End {
 
 impl<M: Machine> Kernel<M> {
     /// Adds a thread that is ready.
+    #[inline]
     pub fn enqueue(&self, name: Name<Thread>, end: End) {
         let thread = self.at(name);
         let priority = thread.priority.get();
@@ -71,6 +72,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Takes a thread out of its queue.
+    #[inline]
     pub fn dequeue(&self, name: Name<Thread>) {
         let priority = self.at(name).priority.get();
         let ready = &self.ready;

@@ -137,14 +137,19 @@ impl<M: Machine> Kernel<M> {
                 continue;
             }
             self.watch_turn(thread);
-            self.watch_budget(thread);
+            if thread.payer.get().is_some() {
+                self.watch_budget(thread.payer.get());
+            }
             return Resume::User(&thread.context);
         }
     }
 
     /// Keeps the current thread or replaces it by a ready one of a higher priority.
     fn choose(&self) {
-        self.stop_if_out_of_budget();
+        let current = self.current();
+        if current.is_some() && self.at(current).payer.get().is_some() {
+            self.stop_if_out_of_budget(current);
+        }
         let current = self.current();
         if current.is_some() {
             if !self.ready.has_above(self.at(current).priority.get()) {
