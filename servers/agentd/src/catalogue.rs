@@ -65,7 +65,8 @@ impl Way {
 pub struct Catalogue(BTreeMap<(String, String), Rc<Interface>>);
 
 impl Catalogue {
-    fn get(&self, service: &str, protocol: &str) -> Option<Rc<Interface>> {
+    /// An interface, if it is known.
+    pub fn get(&self, service: &str, protocol: &str) -> Option<Rc<Interface>> {
         let key = (service.to_string(), protocol.to_string());
         self.0.get(&key).cloned()
     }

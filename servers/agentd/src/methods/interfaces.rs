@@ -149,41 +149,38 @@ fn list(
     mut done: Vec<Value>,
     next: Option<String>,
 ) -> Answer {
-    let Some((status, protocol)) = todo.next() else {
-        return Answer::Now(Ok(json!({ "services": done, "next_cursor": next })));
-    };
-    let row = json!({
+    for (status, protocol) in todo.by_ref() {
+        let known = system.catalogue.borrow().get(&status.name, &protocol);
+        // To ask one that is not there would start it, or wait for it.
+        if known.is_some() || status.state != State::Running {
+            done.push(row(&status, &protocol, known));
+            continue;
+        }
+        let (name, deadline) = (status.name.clone(), System::soon());
+        let asked = protocol.clone();
+        return catalogue::find(system, &name, &asked, deadline, move |found, system| {
+            done.push(row(&status, &protocol, found.ok()));
+            list(system, todo, done, next)
+        });
+    }
+    Answer::Now(Ok(json!({ "services": done, "next_cursor": next })))
+}
+
+fn row(status: &Status, protocol: &str, interface: Option<Rc<Interface>>) -> Value {
+    let description = interface.as_ref().map(|interface| &interface.description);
+    let methods = description.map(|description| -> Value {
+        let methods = description.methods.iter();
+        methods.map(|method| method.name.as_str()).collect()
+    });
+    json!({
         "name": status.name,
         "protocol": protocol,
-        "version": null,
-        "schema_hash": null,
-        "methods": null,
+        "version": description.map(|description| description.version),
+        "schema_hash": interface.as_deref().map(hash),
+        "methods": methods,
         "pid": status.pid,
         "state": format!("{:?}", status.state).to_lowercase(),
-    });
-    // To ask one that is not there would start it, or wait for it.
-    if status.state != State::Running {
-        done.push(row);
-        return list(system, todo, done, next);
-    }
-    let deadline = System::soon();
-    catalogue::find(
-        system,
-        &status.name,
-        &protocol,
-        deadline,
-        move |found, system| {
-            let mut row = row;
-            if let Ok(interface) = found {
-                let methods = interface.description.methods.iter();
-                row["version"] = interface.description.version.into();
-                row["schema_hash"] = hash(&interface).into();
-                row["methods"] = methods.map(|method| method.name.as_str()).collect();
-            }
-            done.push(row);
-            list(system, todo, done, next)
-        },
-    )
+    })
 }
 
 fn schema(system: &mut System, context: &Context, params: &mut Params) -> Result<Answer, RpcError> {
