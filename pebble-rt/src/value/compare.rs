@@ -322,7 +322,7 @@ pub fn hash_key(key: &Value) -> Result<u32, KeyError> {
 }
 
 #[inline]
-fn hash_integer(number: i64) -> u32 {
+pub(super) fn hash_integer(number: i64) -> u32 {
     let mixed = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 32) as u32
 }

@@ -8,7 +8,8 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use crate::heap::{Heap, OBJECT_OVERHEAD_BYTES, OutOfMemory};
-use crate::value::{Value, hash_key, key_equal};
+use crate::value::compare::hash_integer;
+use crate::value::{StrObj, Value, hash_key, key_equal};
 
 const ENTRY_BYTES: usize = size_of::<Entry>();
 const UNINDEXED_ENTRIES: usize = 8;
@@ -86,6 +87,32 @@ impl DictObj {
         Ok(self
             .find(hash, key)
             .map(|position| &self.entries[position].value))
+    }
+
+    /// The value under `key`, if there is one; for an entry that cannot be told without the program, `None` too.
+    #[inline(never)]
+    pub fn peek(&self, key: &Value) -> Option<&Value> {
+        let position = self.position(key)?;
+        self.entries.get(position).map(|entry| &entry.value)
+    }
+
+    /// The same, to change in place.
+    #[inline(never)]
+    pub fn peek_mut(&mut self, key: &Value) -> Option<&mut Value> {
+        let position = self.position(key)?;
+        self.entries.get_mut(position).map(|entry| &mut entry.value)
+    }
+
+    #[inline(always)]
+    fn position(&self, key: &Value) -> Option<usize> {
+        match key {
+            Value::Str(wanted) => self.probe(wanted.hash(), |entry| is_text(entry, wanted)),
+            Value::Int(wanted) => self.probe(hash_integer(*wanted), |entry| match &entry.key {
+                Value::Int(number) => number == wanted,
+                other => key_equal(other, key),
+            }),
+            _ => self.find(hash_key(key).ok()?, key),
+        }
     }
 
     /// The value under `key`, to change in place.
@@ -231,16 +258,7 @@ impl DictObj {
     #[inline]
     fn find(&self, hash: u32, key: &Value) -> Option<usize> {
         if let Value::Str(wanted) = key {
-            return self.probe(hash, |entry| match &entry.key {
-                Value::Str(text) => Rc::ptr_eq(text, wanted) || text.as_str() == wanted.as_str(),
-                _ => false,
-            });
-        }
-        if let Value::Int(wanted) = key {
-            return self.probe(hash, |entry| match &entry.key {
-                Value::Int(number) => number == wanted,
-                other => key_equal(other, key),
-            });
+            return self.probe(hash, |entry| is_text(entry, wanted));
         }
         self.probe(hash, |entry| key_equal(&entry.key, key))
     }
@@ -315,6 +333,14 @@ impl DictObj {
             }
         }
         Ok(())
+    }
+}
+
+#[inline(always)]
+fn is_text(entry: &Entry, wanted: &Rc<StrObj>) -> bool {
+    match &entry.key {
+        Value::Str(text) => Rc::ptr_eq(text, wanted) || text.as_str() == wanted.as_str(),
+        _ => false,
     }
 }
 

@@ -504,7 +504,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                                 }
                             }
                             (Value::Dict(dict), key) => {
-                                if let Ok(Some(found)) = dict.get(key) {
+                                if let Some(found) = dict.peek(key) {
                                     copy_out!(insn.a, found);
                                     continue;
                                 }
@@ -536,7 +536,7 @@ fn run(core: &mut Core, thread: &mut Thread) {
                         step!(slow::get_index_global(core, window, insn));
                     }
                     Op::SetIndex => {
-                        if let Value::Int(index) = &r!(insn.b) {
+                        if let (Value::Int(index), Value::List(_)) = (&r!(insn.b), &r!(insn.a)) {
                             let index = *index as usize;
                             let value = take_or_share(&mut r!(insn.c), insn.d == 1);
                             if let Value::List(list) = &mut r!(insn.a)

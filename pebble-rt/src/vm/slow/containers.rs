@@ -121,17 +121,27 @@ fn store_key(core: &mut Core, window: &mut Window, insn: &Insn) -> Step<Value> {
     Ok(key.clone())
 }
 
-/// Replaces the value of an entry that a dict has, if nobody else holds the dict; else gives the value back.
-#[inline]
-fn replace_entry(container: &mut Value, key: &Value, value: Value) -> Result<(), Value> {
-    if let Value::Dict(dict) = container
-        && let Some(dict) = Rc::get_mut(dict)
-        && let Ok(Some(place)) = dict.get_mut(key)
-    {
-        put(place, value);
-        return Ok(());
+/// `r[a][r[b]] = r[c]` if that is an entry which a dict has already and nobody else holds the dict.
+#[inline(always)]
+fn replace_entry(window: &mut Window, insn: &Insn) -> bool {
+    if insn.a == insn.b || insn.a == insn.c {
+        return false;
     }
-    Err(value)
+    // The dict is out of its register meanwhile, which leaves the key and the value free to be used.
+    let mut container = core::mem::take(&mut register!(window, insn.a));
+    let mut is_done = false;
+    if let Value::Dict(dict) = &mut container
+        && let Some(dict) = Rc::get_mut(dict)
+        && let Some(place) = dict.peek_mut(&register!(window, insn.b))
+    {
+        put(
+            place,
+            take_or_share(&mut register!(window, insn.c), insn.d == 1),
+        );
+        is_done = true;
+    }
+    put(&mut register!(window, insn.a), container);
+    is_done
 }
 
 /// `r[a][r[b]] = value` where the key is an integer.
@@ -143,27 +153,29 @@ pub(in crate::vm) fn set_index(
     value: Value,
 ) -> Step {
     let key = register!(window, insn.b).clone();
-    let value = match replace_entry(&mut register!(window, insn.a), &key, value) {
-        Ok(()) => return Ok(()),
-        Err(value) => value,
-    };
-    let stored = core.unpinned(&mut register!(window, insn.a), |core, container| {
-        core.set_index(container, &key, value)
-    });
-    stored.map_err(|error| core.fail(error))
+    store_index(core, window, insn, &key, value)
 }
 
 /// `r[a][r[b]] = r[c]`
 #[inline(never)]
 pub(in crate::vm) fn set_index_of_any(core: &mut Core, window: &mut Window, insn: &Insn) -> Step {
+    if replace_entry(window, insn) {
+        return Ok(());
+    }
     let key = store_key(core, window, insn)?;
     let value = take_or_share(&mut register!(window, insn.c), insn.d == 1);
-    let value = match replace_entry(&mut register!(window, insn.a), &key, value) {
-        Ok(()) => return Ok(()),
-        Err(value) => value,
-    };
+    store_index(core, window, insn, &key, value)
+}
+
+fn store_index(
+    core: &mut Core,
+    window: &mut Window,
+    insn: &Insn,
+    key: &Value,
+    value: Value,
+) -> Step {
     let stored = core.unpinned(&mut register!(window, insn.a), |core, container| {
-        core.set_index(container, &key, value)
+        core.set_index(container, key, value)
     });
     stored.map_err(|error| core.fail(error))
 }
