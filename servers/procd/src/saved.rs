@@ -54,21 +54,22 @@ impl SavedTable {
         })
     }
 
-    /// Stores the end of a process that had `place`.
+    /// Stores the end of a process that had `place`, as the table remembers it.
     pub fn end(&mut self, record: &Record, place: Option<u16>) {
-        let short = Record {
-            arguments: Vec::new(),
-            cwd: "/".into(),
-            program: shortened(&record.program),
-            ..record.clone()
-        };
         let slot = (record.report % MAX_ENDED as u64) as usize;
-        let mut result = self.ended.store(slot, &short);
+        let mut result = self.ended.store(slot, record);
         if let Some(place) = place {
             result = result.and(self.living.clear(usize::from(place)));
         }
         if let Err(error) = result {
             libipc::error!("the end of process {} can't be stored: {error}", record.pid);
+        }
+    }
+
+    /// Forgets a process that was to have `place` and never ran.
+    pub fn forget(&mut self, place: u16) {
+        if let Err(error) = self.living.clear(usize::from(place)) {
+            libipc::error!("the record of a process can't be cleared: {error}");
         }
     }
 }
@@ -77,15 +78,4 @@ fn load(slots: &Slots<Part>) -> impl Iterator<Item = Record> + '_ {
     slots
         .used()
         .filter_map(|slot| slots.load(slot).ok().flatten())
-}
-
-fn shortened(program: &str) -> alloc::string::String {
-    program
-        .chars()
-        .rev()
-        .take(40)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .collect()
 }

@@ -285,11 +285,7 @@ impl Server {
                 Ok(pid)
             }
             Err(reason) => {
-                let ended = Record {
-                    place: None,
-                    ..record
-                };
-                self.saved.end(&ended, Some(place));
+                self.saved.forget(place);
                 Err(Error::LoadFailed(reason))
             }
         }

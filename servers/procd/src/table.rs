@@ -1,7 +1,9 @@
 //! The table of processes.
 //!
-//! Invariants: a number is never used twice; a process that has ended keeps its record until it is the oldest of [`MAX_ENDED`] or [`REMEMBER_NS`] old; children of a
+//! Invariants: a number is never used twice; a process that has ended is remembered until it is the oldest of [`MAX_ENDED`] or [`REMEMBER_NS`] old; children of a
 //! process that ended become those of number 1.
+//!
+//! The places for those that have ended are made at the start, with room for what is kept of them, so that the server's memory does not depend on how many came and went.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ALIVE: usize = 100;
 /// Ended processes that are remembered, at most.
 pub const MAX_ENDED: usize = 1024;
+/// Bytes of an ended process's program that are remembered: the last ones.
+pub const MAX_ENDED_PROGRAM_BYTES: usize = 40;
 /// How long an ended process is remembered, in nanoseconds.
 pub const REMEMBER_NS: u64 = 600_000_000_000;
 /// init's number: whoever has no other parent is its child.
@@ -107,10 +111,60 @@ pub struct Record {
     pub report: u64,
 }
 
+impl Record {
+    /// A free place.
+    fn blank() -> Self {
+        Self {
+            pid: 0,
+            parent: INIT,
+            group: 0,
+            session: 0,
+            uid: 0,
+            program: String::with_capacity(MAX_ENDED_PROGRAM_BYTES),
+            arguments: Vec::new(),
+            cwd: String::new(),
+            start_ns: 0,
+            limits: Limits::default(),
+            place: None,
+            ending: None,
+            stopped: false,
+            ended: None,
+            report: 0,
+        }
+    }
+
+    /// Takes over what is remembered of a process that has ended, into the memory that is there.
+    fn remember(&mut self, process: &Self) {
+        let mut program = core::mem::take(&mut self.program);
+        program.clear();
+        program.push_str(end_of(&process.program));
+        *self = Self {
+            program,
+            arguments: Vec::new(),
+            cwd: String::new(),
+            ended: process.ended.clone(),
+            ending: None,
+            ..*process
+        };
+    }
+}
+
+/// As much of the end of a path as is remembered.
+fn end_of(program: &str) -> &str {
+    let mut start = program.len().saturating_sub(MAX_ENDED_PROGRAM_BYTES);
+    while !program.is_char_boundary(start) {
+        start += 1;
+    }
+    &program[start..]
+}
+
 /// All processes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Table {
+    /// The living, by number.
     processes: BTreeMap<u32, Record>,
+    /// Those that have ended, in the place that the number of their report gives; a place of number 0 is free.
+    ended: Vec<Record>,
     next_pid: u32,
     next_report: u64,
 }
@@ -119,6 +173,7 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             processes: BTreeMap::new(),
+            ended: (0..MAX_ENDED).map(|_| Record::blank()).collect(),
             next_pid: FIRST_PID,
             next_report: 1,
         }
@@ -164,11 +219,7 @@ impl Table {
 
     /// A free place for handles.
     pub fn free_place(&self) -> Option<u16> {
-        (0..MAX_ALIVE as u16).find(|place| {
-            self.processes
-                .values()
-                .all(|record| record.place != Some(*place))
-        })
+        (0..MAX_ALIVE as u16).find(|place| self.alive().all(|record| record.place != Some(*place)))
     }
 
     /// Adds a process.
@@ -180,7 +231,12 @@ impl Table {
     /// Puts back a process that an earlier incarnation of the server knew.
     pub fn restore(&mut self, record: Record) {
         self.next_report = self.next_report.max(record.report + 1);
-        self.add(record);
+        self.next_pid = self.next_pid.max(record.pid + 1);
+        if record.ended.is_some() {
+            self.remember(&record);
+        } else {
+            self.add(record);
+        }
     }
 
     /// Leaves out numbers that may have been given away without a trace.
@@ -190,57 +246,61 @@ impl Table {
 
     /// A process.
     pub fn get(&self, pid: u32) -> Option<&Record> {
-        self.processes.get(&pid)
+        let living = self.processes.get(&pid);
+        living.or_else(|| self.ended().find(|record| record.pid == pid))
     }
 
     /// A process, to change it.
     pub fn get_mut(&mut self, pid: u32) -> Option<&mut Record> {
-        self.processes.get_mut(&pid)
+        let ended = self.ended.iter_mut();
+        let mut ended = ended.filter(|record| record.pid == pid && pid != 0);
+        self.processes.get_mut(&pid).or_else(|| ended.next())
     }
 
     /// The processes that have not ended.
     pub fn alive(&self) -> impl Iterator<Item = &Record> {
-        self.processes
-            .values()
-            .filter(|record| record.ended.is_none())
+        self.processes.values()
     }
 
-    /// Every number after `after`, those that have ended and are remembered too.
+    /// Those that have, as long as they are remembered.
+    fn ended(&self) -> impl Iterator<Item = &Record> {
+        self.ended.iter().filter(|record| record.pid != 0)
+    }
+
+    /// Every number after `after` in ascending order, those that have ended and are remembered too.
     pub fn after(&self, after: u32) -> impl Iterator<Item = &Record> {
-        self.processes
-            .range(after.saturating_add(1)..)
-            .map(|(_, record)| record)
+        let all = self.alive().chain(self.ended());
+        let mut found: Vec<&Record> = all.filter(|record| record.pid > after).collect();
+        found.sort_unstable_by_key(|record| record.pid);
+        found.into_iter()
     }
 
     /// A process has ended, and nothing of it is left.
     pub fn end(&mut self, pid: u32, exit: Exit, now: u64) {
-        let report = self.next_report;
-        let Some(record) = self
-            .processes
-            .get_mut(&pid)
-            .filter(|record| record.ended.is_none())
-        else {
+        let Some(mut record) = self.processes.remove(&pid) else {
             return;
         };
-        self.next_report += 1;
         record.ended = Some((exit, now));
         record.place = None;
-        record.report = report;
-        for child in self
-            .processes
-            .values_mut()
-            .filter(|record| record.parent == pid)
-        {
+        record.report = self.next_report;
+        self.next_report += 1;
+        let all = self.processes.values_mut().chain(&mut self.ended);
+        for child in all.filter(|child| child.parent == pid) {
             child.parent = INIT;
         }
+        self.remember(&record);
         self.forget_old(now);
+    }
+
+    fn remember(&mut self, record: &Record) {
+        let place = (record.report % MAX_ENDED as u64) as usize;
+        self.ended[place].remember(record);
     }
 
     /// The first end of a child of `parent` after report number `after`.
     pub fn child_end(&self, parent: u32, after: u64) -> Option<(u64, u32, Exit)> {
         let ended = self
-            .processes
-            .values()
+            .ended()
             .filter(|record| record.parent == parent && record.report > after);
         let first = ended.min_by_key(|record| record.report)?;
         first
@@ -255,22 +315,11 @@ impl Table {
     }
 
     fn forget_old(&mut self, now: u64) {
-        self.processes.retain(|_, record| {
-            record
-                .ended
-                .as_ref()
-                .is_none_or(|(_, at)| now.saturating_sub(*at) < REMEMBER_NS)
-        });
-        while self.processes.len() - self.alive().count() > MAX_ENDED {
-            let oldest = self
-                .processes
-                .values()
-                .filter(|record| record.ended.is_some())
-                .min_by_key(|record| record.report);
-            let Some(pid) = oldest.map(|record| record.pid) else {
-                return;
-            };
-            self.processes.remove(&pid);
+        for record in &mut self.ended {
+            let is_old = |at: u64| now.saturating_sub(at) >= REMEMBER_NS;
+            if record.ended.as_ref().is_some_and(|(_, at)| is_old(*at)) {
+                (record.pid, record.ended) = (0, None);
+            }
         }
     }
 }
@@ -359,6 +408,29 @@ mod tests {
         table.end(last, Exit::Code(0), REMEMBER_NS + MAX_ENDED as u64 + 100);
         assert_eq!(table.after(0).count(), 1, "the others are too old");
         assert!(table.reserve() > last);
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_ended_takes_no_memory_of_its_own() {
+        let mut table = Table::default();
+        let places: Vec<*const u8> = table
+            .ended
+            .iter()
+            .map(|record| record.program.as_ptr())
+            .collect();
+        for round in 0..2 * MAX_ENDED as u64 {
+            let pid = add(&mut table, INIT);
+            let record = table.get_mut(pid).expect("it was added");
+            record.program = "/a/path/that/is/longer/than/what/is/kept/of/it/ä.peb".into();
+            record.arguments = vec!["argument".into(); 3];
+            table.end(pid, Exit::Code(0), round);
+        }
+        let record = table.after(0).last().expect("they are remembered");
+        assert_eq!(record.program, "is/longer/than/what/is/kept/of/it/ä.peb");
+        for (record, place) in table.ended.iter().zip(places) {
+            assert_eq!(record.program.as_ptr(), place, "it was moved");
+            assert_eq!(record.arguments.capacity() + record.cwd.capacity(), 0);
+        }
     }
 
     #[test]
