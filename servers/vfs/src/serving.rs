@@ -1,8 +1,9 @@
 //! What clients ask, passed on to the filesystem that the path leads to.
 
 use libipc::capsule::{Part, Replies};
+use libipc::outcome::NotDelivered;
 use libipc::prelude::*;
-use libipc::{Badge, Deadline, Journal, Minter, RequestNumber, Terms};
+use libipc::{Badge, Deadline, Failure, Journal, Minter, RequestNumber, Terms};
 use protocols::directory::{
     Access, Client, Create, Directory, Error, Listing, Metadata, Mount, OpenOptions, names,
 };
@@ -100,6 +101,10 @@ fn terms(caller: Caller) -> Terms {
 fn passed<T>(result: Result<T, CallError<Error>>) -> Result<T, Error> {
     result.map_err(|error| match error {
         CallError::Method(error) => error,
+        // The call was made on behalf of somebody who is gone: nobody hears the answer.
+        CallError::Failed(
+            Failure::NotDelivered(NotDelivered::Refused) | Failure::Cancelled { .. },
+        ) => Error::Io,
         CallError::Failed(failure) => {
             libipc::warn!("a filesystem did not answer: {failure}");
             Error::Io
