@@ -1,9 +1,10 @@
 //! What is taken comes back: objects, handles and frames, exactly.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, expect_equal, number};
+use crate::support::{Call, Guest, array, expect_equal, number, step, text};
 use anyhow::Result;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use xtask::deadline::Deadline;
 use xtask::machine::Agent;
 
@@ -20,50 +21,34 @@ pub const SCENARIOS: &[Scenario] = &[
 
 /// Processes in each of the two halves.
 const HALF: usize = 1000;
-/// Starts under way at once, so that the host's round trips don't dominate.
-const AT_ONCE: usize = 8;
+/// How long one half may take.
+const HALF_SECONDS: u64 = 240;
 
 fn processes() -> Result<()> {
-    let guest = Guest::boot("leak-processes")?;
-    let mut agent = guest.agent()?;
-    agent.write_file("/loop.peb", "while True:\n    pass\n")?;
-    churn(&mut agent)?;
-    let first = usage(&mut agent)?;
-    churn(&mut agent)?;
-    let second = usage(&mut agent)?;
-    println!(
-        "after {HALF} and {} processes: {first:?}, {second:?}",
-        2 * HALF
-    );
-    expect_equal("free memory and objects", second, first)
-}
-
-/// Starts a thousand processes, half of which end by themselves and half of which are killed.
-fn churn(agent: &mut Agent) -> Result<()> {
-    for round in 0..HALF / AT_ONCE {
-        let argv = if round % 2 == 0 {
-            json!(["/system/bin/true.peb"])
-        } else {
-            json!(["/loop.peb"])
+    Guest::boot("leak-processes")?.witness(|guest| {
+        let mut agent = guest.agent()?;
+        agent.write_file("/loop.peb", "while True:\n    pass\n")?;
+        // A program starts them: half of them end by themselves, half of them are killed.
+        let source = format!(
+            "import proc\ni = 0\nwhile i < {}:\n    proc.wait(proc.spawn(\"/system/bin/true.peb\", []))\n    pid = proc.spawn(\"/loop.peb\", [])\n    proc.kill(pid, 9)\n    proc.wait(pid)\n    i = i + 1\nprint(\"CHURNED\")\n",
+            HALF / 2
+        );
+        agent.write_file("/churn.peb", &source)?;
+        // The questions themselves have memory made ready the first time.
+        usage(&mut agent)?;
+        let mut churn = || -> Result<Usage> {
+            guest.serial.send_line("run churn.peb")?;
+            guest
+                .serial
+                .expect("\nCHURNED\n", Deadline::after_seconds(HALF_SECONDS))?;
+            guest.serial.expect_prompt(step())?;
+            usage(&mut agent)
         };
-        for _ in 0..AT_ONCE {
-            agent.start("process.spawn", json!({ "argv": argv }))?;
-        }
-        let mut pids = Vec::new();
-        for _ in 0..AT_ONCE {
-            pids.push(number(
-                &agent.read(Deadline::after_seconds(30))?,
-                "/result/pid",
-            )?);
-        }
-        for pid in pids {
-            if round % 2 == 1 {
-                agent.ask("process.kill", json!({ "pid": pid, "signal": "KILL" }))?;
-            }
-            agent.ask("process.wait", json!({ "pid": pid }))?;
-        }
-    }
-    Ok(())
+        let first = churn()?;
+        let second = churn()?;
+        println!("after {HALF} and {} processes: {first:?}", 2 * HALF);
+        expect_equal("what is in use", second, first)
+    })
 }
 
 fn connections() -> Result<()> {
@@ -77,12 +62,16 @@ fn connections() -> Result<()> {
     expect_equal("free memory and objects", usage(&mut agent)?, first)
 }
 
-/// Free memory and kernel objects, once nothing changes any more: the dead are cleared away in slices.
-fn usage(agent: &mut Agent) -> Result<(u64, Value)> {
-    let look = |agent: &mut Agent| -> Result<(u64, Value)> {
-        let info = agent.ask("system.info", json!({}))?;
-        Ok((number(&info, "/mem/free")?, info["mem"]["by_kind"].clone()))
-    };
+/// What is in use.
+#[derive(Clone, PartialEq, Debug)]
+struct Usage {
+    free_bytes: u64,
+    objects: u64,
+    handles: BTreeMap<String, u64>,
+}
+
+/// What is in use once nothing changes any more: the dead are cleared away in slices.
+fn usage(agent: &mut Agent) -> Result<Usage> {
     let mut last = look(agent)?;
     let settled = Deadline::after_seconds(10).poll(|| {
         let now = look(agent).ok()?;
@@ -91,4 +80,21 @@ fn usage(agent: &mut Agent) -> Result<(u64, Value)> {
         is_settled.then_some(now)
     });
     Ok(settled.unwrap_or(last))
+}
+
+fn look(agent: &mut Agent) -> Result<Usage> {
+    let info = agent.ask("system.info", json!({}))?;
+    let services = agent.ask("service.list", json!({}))?;
+    let of = |service: &Value| -> Result<(String, u64)> {
+        let name = text(service, "/name")?.to_string();
+        Ok((name, number(service, "/handles")?))
+    };
+    Ok(Usage {
+        free_bytes: number(&info, "/mem/free")?,
+        objects: number(&info, "/objects")?,
+        handles: array(&services, "/services")?
+            .iter()
+            .map(of)
+            .collect::<Result<_>>()?,
+    })
 }

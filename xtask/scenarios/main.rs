@@ -43,6 +43,7 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
         broken::SCENARIOS,
         faults::SCENARIOS,
         kills::SCENARIOS,
+        leaks::SCENARIOS,
         transfers::SCENARIOS,
     ];
     files.into_iter().flatten()
@@ -58,7 +59,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         errors::SCENARIOS,
         public_client::SCENARIOS,
         faults::OF_PROCESSES,
-        leaks::SCENARIOS,
         kills::OF_PROCESSES,
     ];
     files.into_iter().flatten()
