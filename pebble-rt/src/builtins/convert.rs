@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use num_traits::{FromPrimitive, ToPrimitive};
+use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 
 use crate::error::{ErrorClass, NativeError};
 use crate::native::{ANY_NUMBER, BlockReason, NativeContext, NativeFunction, NativeResult};
@@ -39,6 +39,16 @@ fn append(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
 impl Core {
     /// `range(...)` as a list.
     pub(crate) fn range(&mut self, args: &[Value]) -> NativeResult {
+        if (1..=3).contains(&args.len()) && args.iter().any(|bound| matches!(bound, Value::Big(_)))
+        {
+            let one = Value::Int(1);
+            let (start, stop, step) = match args {
+                [stop] => (&Value::Int(0), stop, &one),
+                [start, stop] => (start, stop, &one),
+                _ => (&args[0], &args[1], &args[2]),
+            };
+            return self.range_list(&mut [start.clone(), stop.clone(), step.clone()]);
+        }
         let number = |value: &Value| value.as_int().ok_or_else(range_error);
         let (start, stop, step) = match args {
             [stop] => (0, number(stop)?, 1),
@@ -71,7 +81,7 @@ impl Core {
         Ok(self.heap.list(numbers)?)
     }
 
-    /// The numbers of a `for` over a range whose bounds are not all small.
+    /// The numbers of a range whose bounds are not all small.
     pub(crate) fn range_list(&mut self, bounds: &mut [Value; 3]) -> NativeResult {
         if bounds
             .iter()
@@ -88,18 +98,21 @@ impl Core {
             _ => BigInt::default(),
         };
         let (mut current, stop, step) = (big(&bounds[0]), big(&bounds[1]), big(&bounds[2]));
-        let goes_up = step > BigInt::default();
-        let mut numbers = crate::value::ListObj::new(&self.heap)?;
-        while if goes_up {
-            current < stop
+        let distance = &stop - &current;
+        let has_some = !distance.is_zero() && distance.is_negative() == step.is_negative();
+        let count = if has_some {
+            (distance.abs() + step.abs() - 1u32) / step.abs()
         } else {
-            current > stop
-        } {
+            BigInt::default()
+        };
+        let count = count.to_usize().ok_or(crate::heap::OutOfMemory)?;
+        let mut numbers = self.heap.values(count)?;
+        for _ in 0..count {
             self.charge_steps(1)?;
-            numbers.push(self.heap.integer(current.clone())?)?;
+            numbers.push(self.heap.integer(current.clone())?);
             current += &step;
         }
-        Ok(Value::List(alloc::rc::Rc::new(numbers)))
+        Ok(self.heap.list(numbers)?)
     }
 }
 

@@ -11,6 +11,10 @@ use crate::value::{Value, dict_for_change};
 
 /// The functions.
 pub static FUNCTIONS: &[NativeFunction] = &[
+    NativeFunction::new("#step", 0, 0, |cx, _| {
+        cx.charge(1)?;
+        Ok(Value::None)
+    }),
     NativeFunction::new("#format", 2, 2, format_value).takes_iterators(),
     NativeFunction::new("#class", 1, 1, class_of).takes_iterators(),
     NativeFunction::new("#record", 2, 2, record),

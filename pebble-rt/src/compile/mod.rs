@@ -41,9 +41,24 @@ pub struct CompileError {
 
 type Result<T> = core::result::Result<T, CompileError>;
 
+/// Where a program can be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// In loops and calls, which is enough to share the processor.
+    Free,
+    /// After every statement too, for a program that another one steps through.
+    Statements,
+}
+
 /// Compiles a file. `is_known` says which names a session has bound already, so that builtins yield to them.
 pub fn compile(module: &Module, is_known: &dyn Fn(&str) -> bool) -> Result<Unit> {
+    compile_at(Pace::Free, module, is_known)
+}
+
+/// Compiles a file that stops as often as `pace` says.
+pub fn compile_at(pace: Pace, module: &Module, is_known: &dyn Fn(&str) -> bool) -> Result<Unit> {
     let mut compiler = Compiler {
+        pace,
         unit: Unit::default(),
         name_index: BTreeMap::new(),
         functions: Vec::new(),
@@ -55,6 +70,7 @@ pub fn compile(module: &Module, is_known: &dyn Fn(&str) -> bool) -> Result<Unit>
 }
 
 struct Compiler<'a> {
+    pace: Pace,
     unit: Unit,
     name_index: BTreeMap<Rc<str>, NameIndex>,
     /// The functions being compiled, innermost last.

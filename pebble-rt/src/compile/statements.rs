@@ -6,7 +6,7 @@ use crate::syntax::ast::{
 };
 
 use super::emit::{Exit, Registers};
-use super::{Compiler, Result};
+use super::{Compiler, Pace, Result};
 
 impl Compiler<'_> {
     pub(super) fn block(&mut self, block: &Block) -> Result<()> {
@@ -65,6 +65,9 @@ impl Compiler<'_> {
             StmtKind::Match { subject, cases } => self.match_statement(subject, cases)?,
         }
         self.release_to(mark);
+        if self.pace == Pace::Statements {
+            self.call_hidden("#step", mark, 0, NOWHERE);
+        }
         Ok(())
     }
 

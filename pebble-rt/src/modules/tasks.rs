@@ -19,13 +19,19 @@ use crate::system::{
     Answer, Grants, ModuleText, Patience, Request, Started, Stream, System, SystemError, Token,
 };
 use crate::value::Value;
-use crate::vm::Vm;
+use crate::vm::{Pace, Vm};
 
 /// Tasks at a time.
 const MAX_TASKS: usize = 64;
 
 /// The memory of one task.
 const TASK_BYTES: usize = 32 << 20;
+
+/// Steps of a task, or of one entry of a session, between two looks at the program's own patience.
+const SESSION_STEPS: u64 = 100_000;
+
+/// Turns of different length that a task remembers, for its snapshots.
+const MAX_TURNS: usize = 1 << 16;
 
 /// The most output that a task keeps.
 const TASK_OUTPUT_BYTES: u64 = 4 << 20;
@@ -95,8 +101,25 @@ struct Origin {
     name: String,
     source: String,
     arguments: Vec<String>,
-    /// The steps it was given, one entry for each time.
-    turns: Vec<u64>,
+    /// The steps it was given, and how many times in a row.
+    turns: Vec<(u64, u64)>,
+}
+
+impl Origin {
+    /// Remembers one more turn.
+    fn remember(&mut self, steps: u64) -> Result<(), NativeError> {
+        let is_full = self.turns.len() >= MAX_TURNS;
+        match self.turns.last_mut() {
+            Some((same, times)) if *same == steps => *times += 1,
+            _ if is_full => {
+                return Err(NativeError::system(
+                    "the task was given too many turns of different length",
+                ));
+            }
+            _ => self.turns.push((steps, 1)),
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -145,12 +168,11 @@ impl Scheduler {
         self.last_id += 1;
         self.last_id
     }
+}
 
-    fn add(&mut self, origin: Origin) -> Result<i64, NativeError> {
-        if self.tasks.len() >= MAX_TASKS {
-            return Err(NativeError::system("too many tasks"));
-        }
-        let id = self.next_id();
+impl Task {
+    /// A task that has not run yet.
+    fn new(id: i64, origin: Origin) -> Task {
         let output = Rc::new(RefCell::new(String::new()));
         let limits = Limits {
             memory_bytes: TASK_BYTES,
@@ -166,41 +188,34 @@ impl Scheduler {
             Box::new(system),
             &[&super::LIBRARY],
         );
-        let state = match vm.load_source(&origin.name, &origin.source) {
+        let state = match vm.load_source_at(Pace::Statements, &origin.name, &origin.source) {
             Ok(()) => State::Ready,
             Err(error) => State::Error(error.to_string()),
         };
-        let turns = origin.turns.clone();
-        let mut task = Task {
+        Task {
             id,
             origin,
             vm,
             state,
             output,
             snapshots: Vec::new(),
-        };
-        for steps in turns {
-            task.run(steps);
         }
-        task.output.borrow_mut().clear();
-        self.tasks.push(task);
-        Ok(id)
     }
-}
 
-impl Task {
-    /// Runs for about so many steps and says how many they were: none when the task has ended.
+    /// Runs for so many steps and says how many they were: none when the task has ended. A step is a statement, a
+    /// round of a loop or a call.
     fn run(&mut self, steps: u64) -> u64 {
         if self.state != State::Ready || steps == 0 {
             return 0;
         }
+        let before = self.vm.steps_made();
         match self.vm.run(steps) {
             Step::Yielded => {}
             Step::Finished(_) => self.state = State::Halted,
             Step::Failed(error) => self.state = State::Error(error.to_string()),
             Step::Blocked(_) => self.vm.wait(Patience::Poll),
         }
-        steps
+        (self.vm.steps_made() - before).min(steps)
     }
 }
 
@@ -265,7 +280,27 @@ fn create(
         arguments,
         turns: Vec::new(),
     };
-    Ok(Value::Int(cx.state::<Scheduler>().add(origin)?))
+    add(cx, origin)
+}
+
+/// A new task that is as far as `origin` says.
+fn add(cx: &mut NativeContext<'_>, origin: Origin) -> NativeResult {
+    let scheduler = cx.state::<Scheduler>();
+    if scheduler.tasks.len() >= MAX_TASKS {
+        return Err(NativeError::system("too many tasks"));
+    }
+    let id = scheduler.next_id();
+    let turns = origin.turns.clone();
+    let mut task = Task::new(id, origin);
+    for (steps, times) in turns {
+        for _ in 0..times {
+            let done = task.run(steps);
+            cx.charge(usize::try_from(done).unwrap_or(usize::MAX))?;
+        }
+    }
+    task.output.borrow_mut().clear();
+    cx.state::<Scheduler>().tasks.push(task);
+    Ok(Value::Int(id))
 }
 
 fn id_of(args: &[Value], name: &str) -> Result<i64, NativeError> {
@@ -287,11 +322,17 @@ fn step(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> NativeRes
 
 fn run_task(cx: &mut NativeContext<'_>, id: i64, steps: u64) -> NativeResult {
     cx.state::<Scheduler>().task(id)?;
-    cx.charge(usize::try_from(steps).unwrap_or(usize::MAX))?;
-    let task = cx.state::<Scheduler>().task(id)?;
-    let done = task.run(steps);
-    if done > 0 {
-        task.origin.turns.push(steps);
+    let mut done = 0;
+    while done < steps {
+        let task = cx.state::<Scheduler>().task(id)?;
+        if task.state != State::Ready {
+            break;
+        }
+        let turn = (steps - done).min(SESSION_STEPS);
+        task.origin.remember(turn)?;
+        let made = task.run(turn);
+        done += made.max(1);
+        cx.charge(usize::try_from(made).unwrap_or(usize::MAX))?;
     }
     Ok(Value::Int(i64::try_from(done).unwrap_or(i64::MAX)))
 }
@@ -388,9 +429,7 @@ fn restore(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> Native
         origin.name =
             String::from(text(args, 1, name, "an integer id and a string name")?.as_str());
     }
-    let work: u64 = origin.turns.iter().sum();
-    cx.charge(usize::try_from(work).unwrap_or(usize::MAX))?;
-    Ok(Value::Int(cx.state::<Scheduler>().add(origin)?))
+    add(cx, origin)
 }
 
 fn drop_task(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> NativeResult {
@@ -400,9 +439,6 @@ fn drop_task(cx: &mut NativeContext<'_>, args: &mut [Value], name: &str) -> Nati
     scheduler.tasks.retain(|task| task.id != id);
     Ok(Value::Int(0))
 }
-
-/// Steps of one entry of a session between two looks at the program's own patience.
-const SESSION_STEPS: u64 = 100_000;
 
 /// A prompt of the language inside a program: what one entry defines, the next ones see.
 #[derive(Debug, Default)]

@@ -102,7 +102,8 @@ pub(crate) fn split(source: &str) -> Result<SplitSource<'_>, SyntaxError> {
 struct OpenBracket {
     character: char,
     line: u32,
-    column: u32,
+    /// What its column is counted from. The column itself is made when an error needs it: a line may hold many brackets.
+    column_base: usize,
     at: usize,
 }
 
@@ -307,7 +308,7 @@ impl<'source> Splitter<'source> {
         let bracket = OpenBracket {
             character,
             line: self.number,
-            column: self.column(self.at),
+            column_base: self.column_base,
             at: self.at,
         };
         self.brackets.push(bracket);
@@ -315,12 +316,17 @@ impl<'source> Splitter<'source> {
     }
 
     fn close(&mut self, character: char) -> Result<(), SyntaxError> {
-        let column = self.column(self.at);
         let message = match self.brackets.pop() {
-            None => format!("unmatched closing bracket '{character}' at column {column}"),
+            None => format!(
+                "unmatched closing bracket '{character}' at column {}",
+                self.column(self.at)
+            ),
             Some(open) if closing(open.character) != character => format!(
-                "closing bracket '{character}' at column {column} does not match '{}' opened at line {} column {}",
-                open.character, open.line, open.column
+                "closing bracket '{character}' at column {} does not match '{}' opened at line {} column {}",
+                self.column(self.at),
+                open.character,
+                open.line,
+                self.column_from(open.column_base, open.at)
             ),
             Some(_) => {
                 self.at += 1;
@@ -341,9 +347,10 @@ impl<'source> Splitter<'source> {
         let OpenBracket {
             character,
             line,
-            column,
+            column_base,
             at,
         } = bracket;
+        let column = self.column_from(column_base, at);
         let message = format!(
             "unterminated bracketed expression; '{character}' opened at line {line} column {column}"
         );
@@ -370,8 +377,12 @@ impl<'source> Splitter<'source> {
     }
 
     fn column(&self, at: usize) -> u32 {
+        self.column_from(self.column_base, at)
+    }
+
+    fn column_from(&self, base: usize, at: usize) -> u32 {
         self.source
-            .get(self.column_base..at)
+            .get(base..at)
             .map_or(0, |before| before.chars().count()) as u32
             + 1
     }

@@ -79,6 +79,7 @@ pub struct Class {
     heirs: RefCell<Vec<Weak<Class>>>,
     identity: Cell<bool>,
     special: Cell<bool>,
+    error: Cell<bool>,
     heap: Heap,
 }
 
@@ -113,6 +114,7 @@ impl Class {
             heirs: RefCell::default(),
             identity: Cell::new(false),
             special: Cell::new(false),
+            error: Cell::new(false),
             heap: heap.clone(),
         });
         class.renew_stamp();
@@ -124,6 +126,7 @@ impl Class {
             class
                 .special
                 .set(class.special.get() | ancestor.special.get());
+            class.error.set(class.error.get() | ancestor.error.get());
         }
         Ok(class)
     }
@@ -191,6 +194,16 @@ impl Class {
     /// Makes instances equal only to themselves.
     pub fn compare_by_identity(&self) {
         self.identity.set(true);
+    }
+
+    /// Whether instances are errors: their text is what went wrong.
+    pub fn describes_errors(&self) -> bool {
+        self.error.get()
+    }
+
+    /// Makes instances errors.
+    pub fn describe_errors(&self) {
+        self.error.set(true);
     }
 
     /// Whether the class or an ancestor has a method whose name has double underscores, besides `__init__`.

@@ -6,7 +6,7 @@ use core::fmt::Write;
 
 use crate::heap::{Heap, OutOfMemory};
 use crate::symbol::Symbol;
-use crate::value::{ModuleKind, Truth, Value, write_float};
+use crate::value::{Class, ModuleKind, Truth, Value, write_float};
 
 /// Why there is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +165,15 @@ impl Writer<'_> {
             Value::Instance(instance) => {
                 if instance.has_method(Symbol::STR) || instance.has_method(Symbol::REPR) {
                     return Err(TextError::NeedsMethod);
+                }
+                if self.style == Style::Plain
+                    && instance.with_class(Class::describes_errors)
+                    && let Some(Value::Str(message)) = instance.field(Symbol::MESSAGE)
+                {
+                    if let Some(Value::Int(line @ 1..)) = instance.field(Symbol::LINE) {
+                        self.push_formatted(format_args!("line {line}: "))?;
+                    }
+                    return self.push(message.as_str());
                 }
                 instance.with_class(|class| {
                     self.push_formatted(format_args!("<{} instance>", class.name()))

@@ -72,6 +72,11 @@ fn floats(left: &Value, right: &Value) -> Option<Result<(f64, f64), NativeError>
     }
 }
 
+/// A count as near to this number as a count can be: more than any memory holds, or none.
+fn clamped(count: &BigInt) -> i64 {
+    if count.is_negative() { 0 } else { i64::MAX }
+}
+
 fn too_large() -> NativeError {
     NativeError::new(ErrorClass::Arithmetic, "number too large")
 }
@@ -188,6 +193,14 @@ impl Core {
                 Value::Int(count),
                 Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_),
             ) => self.repeat(right, *count),
+            (
+                Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_),
+                Value::Big(count),
+            ) => self.repeat(left, clamped(count)),
+            (
+                Value::Big(count),
+                Value::Str(_) | Value::List(_) | Value::Tuple(_) | Value::Bytes(_),
+            ) => self.repeat(right, clamped(count)),
             _ => Err(dunder(left, right, Symbol::MUL, Some(Symbol::RMUL))
                 .unwrap_or_else(|| needs_numbers("*"))),
         }
@@ -210,6 +223,8 @@ impl Core {
             Value::Bytes(bytes) => bytes.len(),
             _ => 0,
         };
+        // Nothing repeated is nothing, however often.
+        let count = if length == 0 { 0 } else { count };
         let total = length.checked_mul(count).ok_or(crate::heap::OutOfMemory)?;
         self.heap.charge(total)?;
         self.heap.credit(total);

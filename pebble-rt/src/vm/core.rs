@@ -335,6 +335,7 @@ impl Core {
         };
         let made = Class::new(&self.heap, class.name(), PRELUDE, bases, &self.stamps)?;
         made.compare_by_identity();
+        made.describe_errors();
         if self.error_classes.len() <= index {
             self.error_classes.resize(index + 1, None);
         }

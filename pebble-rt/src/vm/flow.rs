@@ -50,7 +50,8 @@ impl Core {
             ),
             Stop::Fault(error, result, kind) => return self.fault(thread, error, result, kind),
             Stop::Retry(error, register) => {
-                return self.call_and_again(thread, error, register);
+                self.call_and_again(thread, error, register)?;
+                Ok(())
             }
             Stop::MakeClass(insn) => self.make_class(thread, insn),
             Stop::Import(insn) => self.import(thread, insn),
@@ -223,13 +224,13 @@ impl Core {
         })
     }
 
-    /// The line and file of the innermost call that is not the system's own.
+    /// The line and file of the innermost call that is not the system's own: what the library does on behalf of a call
+    /// is reported where the program made that call (15.9). A program of the system itself has the innermost file.
     pub(crate) fn current_line(&self, thread: &Thread) -> (u32, Rc<str>) {
-        let own = thread
-            .frames
-            .iter()
-            .rev()
-            .find(|frame| frame.function.code.module != PRELUDE);
+        let frames = || thread.frames.iter().rev();
+        let own = frames()
+            .find(|frame| !is_library(&frame.function.code))
+            .or_else(|| frames().find(|frame| frame.function.code.module != PRELUDE));
         match own.or(thread.frames.last()) {
             Some(frame) => {
                 let code = &frame.function.code;
@@ -302,6 +303,9 @@ impl Core {
         clear_registers(thread, &frame);
         let result = frame.result;
         if frame.again {
+            if frame.function.name() == "__iter__" && !can_be_walked(&value) {
+                return self.fault(thread, not_iterable(), NOWHERE, FrameKind::Normal);
+            }
             jump_caller(thread, -1);
         }
         match frame.kind {
@@ -1423,6 +1427,16 @@ impl Core {
     }
 }
 
+/// Whether what `__iter__` returned is an iterator. An instance that only has `__iter__` again would be asked forever.
+fn can_be_walked(value: &Value) -> bool {
+    match value {
+        Value::Instance(instance) => {
+            instance.has_method(Symbol::NEXT) || !instance.has_method(Symbol::ITER)
+        }
+        _ => true,
+    }
+}
+
 pub(crate) fn not_iterable() -> NativeError {
     NativeError::type_error("for loops must iterate over a list or range(...)")
 }
@@ -1528,6 +1542,13 @@ pub(crate) fn store(thread: &mut Thread, register: u8, value: Value) {
             *place = value;
         }
     }
+}
+
+/// Whether this is part of the library that the system ships: what errors in it are about is the call that used it.
+fn is_library(code: &Code) -> bool {
+    code.module == PRELUDE
+        || code.label.starts_with("system/lib/")
+        || code.label.starts_with("system/kernel/")
 }
 
 pub(crate) fn jump_caller(thread: &mut Thread, distance: i32) {

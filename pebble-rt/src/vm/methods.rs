@@ -164,8 +164,13 @@ impl Core {
         }
         // The receiver is out of its place while the method runs: nobody else holds it, so it changes in place.
         arguments[0] = core::mem::take(receiver);
+        let shared = holders(&arguments[0]) > 1;
         let result = self.call_native(method, arguments);
         *receiver = core::mem::take(&mut arguments[0]);
+        if shared && holders(receiver) == 1 {
+            // It was copied before it changed.
+            self.charge_steps(1 + length(receiver) / 64)?;
+        }
         result.map(Called::Value)
     }
 
@@ -235,4 +240,23 @@ fn packed(thread: &mut Thread, first: usize) -> (Vec<Value>, Value) {
         _ => Vec::new(),
     };
     (arguments, keywords)
+}
+
+/// How many places hold the same list, dict or set.
+fn holders(value: &Value) -> usize {
+    match value {
+        Value::List(list) => Rc::strong_count(list),
+        Value::Dict(dict) => Rc::strong_count(dict),
+        Value::Set(set) => Rc::strong_count(set),
+        _ => 0,
+    }
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::List(list) => list.len(),
+        Value::Dict(dict) => dict.len(),
+        Value::Set(set) => set.len(),
+        _ => 0,
+    }
 }

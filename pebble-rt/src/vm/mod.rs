@@ -27,6 +27,7 @@ pub use self::core::Core;
 pub use self::program::{Vm, compile_to_bytecode};
 pub use self::states::States;
 pub use self::threads::Park;
+pub use crate::compile::Pace;
 
 pub(crate) use self::access::{bad_key, position};
 pub(crate) use self::arithmetic::method_call;

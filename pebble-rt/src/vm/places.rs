@@ -266,23 +266,29 @@ impl Core {
         match value {
             Value::List(list) => {
                 let at = read_position(key, list.len())?;
+                self.charge_unsharing(list, list.len())?;
                 let list = list_for_change(list)?;
                 self.descend(&mut list.as_mut_slice()[at], keys, step + 1, change)
             }
             Value::Tuple(tuple) => {
                 let at = read_position(key, tuple.len())?;
+                self.charge_unsharing(tuple, tuple.len())?;
                 let items = tuple_for_change(tuple)?;
                 self.descend(&mut items[at], keys, step + 1, change)
             }
-            Value::Dict(dict) => match dict_for_change(dict)?.get_mut(key) {
-                Ok(Some(entry)) => self.descend(entry, keys, step + 1, change),
-                Ok(None) => Err(NativeError::new(ErrorClass::Key, "dict key not found").into()),
-                Err(KeyError::NotAKey) => Err(bad_key().into()),
-                Err(KeyError::NeedsMethod) => {
-                    let call = self.prelude_call("_dict_get", [value.clone(), key.clone()].into());
-                    Err(Obstacle::Method { call, step })
+            Value::Dict(dict) => {
+                self.charge_unsharing(dict, dict.len())?;
+                match dict_for_change(dict)?.get_mut(key) {
+                    Ok(Some(entry)) => self.descend(entry, keys, step + 1, change),
+                    Ok(None) => Err(NativeError::new(ErrorClass::Key, "dict key not found").into()),
+                    Err(KeyError::NotAKey) => Err(bad_key().into()),
+                    Err(KeyError::NeedsMethod) => {
+                        let call =
+                            self.prelude_call("_dict_get", [value.clone(), key.clone()].into());
+                        Err(Obstacle::Method { call, step })
+                    }
                 }
-            },
+            }
             Value::Ref(shared) => {
                 let shared = shared.clone();
                 let mut content = shared.change(core::mem::take);
@@ -326,13 +332,17 @@ impl Core {
         match container {
             Value::List(list) => {
                 let at = write_position(key, list.len())?;
+                self.charge_unsharing(list, list.len())?;
                 list_for_change(list)?.as_mut_slice()[at] = value;
                 Ok(())
             }
-            Value::Dict(dict) => match dict_for_change(dict)?.insert(key.clone(), value) {
-                Ok(stored) => stored.map(|_| ()).map_err(NativeError::from),
-                Err(_) => Err(bad_key()),
-            },
+            Value::Dict(dict) => {
+                self.charge_unsharing(dict, dict.len())?;
+                match dict_for_change(dict)?.insert(key.clone(), value) {
+                    Ok(stored) => stored.map(|_| ()).map_err(NativeError::from),
+                    Err(_) => Err(bad_key()),
+                }
+            }
             Value::Instance(instance) => {
                 let receiver = Value::Instance(instance.clone());
                 if let Some(call) =
@@ -374,11 +384,14 @@ impl Core {
                 list_for_change(list)?.remove(at);
                 Ok(())
             }
-            Value::Dict(dict) => match dict_for_change(dict)?.remove(key) {
-                Ok(Some(_)) => Ok(()),
-                Ok(None) => Err(NativeError::new(ErrorClass::Key, "dict key not found")),
-                Err(_) => Err(bad_key()),
-            },
+            Value::Dict(dict) => {
+                self.charge_unsharing(dict, dict.len())?;
+                match dict_for_change(dict)?.remove(key) {
+                    Ok(Some(_)) => Ok(()),
+                    Ok(None) => Err(NativeError::new(ErrorClass::Key, "dict key not found")),
+                    Err(_) => Err(bad_key()),
+                }
+            }
             Value::Set(set) => match set_for_change(set)?.remove(key) {
                 Ok(true) => Ok(()),
                 _ => Err(NativeError::new(ErrorClass::Key, "set element not found")),
@@ -466,10 +479,26 @@ impl Core {
         Ok(())
     }
 
+    /// Charges for the copy that is made before something shared changes.
+    #[inline(always)]
+    pub(crate) fn charge_unsharing<T>(
+        &mut self,
+        shared: &Rc<T>,
+        length: usize,
+    ) -> Result<(), NativeError> {
+        if Rc::strong_count(shared) > 1 {
+            return self.charge_steps(1 + length / 64);
+        }
+        Ok(())
+    }
+
     /// `append(list, item)`; gives the list when `wanted`.
     pub(crate) fn append(&mut self, place: &mut Value, item: Value) -> Result<(), NativeError> {
         match place {
-            Value::List(list) => Ok(list_for_change(list)?.push(item)?),
+            Value::List(list) => {
+                self.charge_unsharing(list, list.len())?;
+                Ok(list_for_change(list)?.push(item)?)
+            }
             Value::Ref(shared) => {
                 let shared = shared.clone();
                 let mut content = shared.change(core::mem::take);

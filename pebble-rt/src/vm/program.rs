@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
 use crate::bytecode::Unit;
-use crate::compile::compile;
+use crate::compile::{Pace, compile, compile_at};
 use crate::engine::{InterruptHandle, Limits, ProgramError, Step, TraceEntry};
 use crate::error::{ErrorClass, NativeError};
 use crate::native::Library;
@@ -108,6 +108,16 @@ impl Vm {
     /// Parses and compiles a program; nothing runs before [`run`](Self::run). In a session, variables, functions and
     /// modules of what ran before stay.
     pub fn load_source(&mut self, label: &str, source: &str) -> Result<(), ProgramError> {
+        self.load_source_at(Pace::Free, label, source)
+    }
+
+    /// The same for a program that stops as often as `pace` says.
+    pub fn load_source_at(
+        &mut self,
+        pace: Pace,
+        label: &str,
+        source: &str,
+    ) -> Result<(), ProgramError> {
         let syntax_error = |line: u32, detail: String, excerpt| ProgramError {
             label: String::from(label),
             line,
@@ -133,7 +143,7 @@ impl Vm {
                         || !slot.nested.is_undefined()
                 })
             };
-            compile(&tree, &is_known)
+            compile_at(pace, &tree, &is_known)
                 .map_err(|error| syntax_error(error.line, error.message, None))?
         };
         self.load_unit(label, unit)
@@ -179,6 +189,11 @@ impl Vm {
             subject: Value::Undefined,
         };
         self.core.push_frame(thread, frame)
+    }
+
+    /// The steps that were made since the machine was made.
+    pub fn steps_made(&self) -> u64 {
+        self.core.limits.steps.saturating_sub(self.core.steps_left)
     }
 
     /// Runs for about `fuel` steps.

@@ -51,6 +51,10 @@ pub(in crate::vm) fn call_global(core: &mut Core, window: &mut Window, insn: &In
             if insn.c != NOWHERE {
                 put(&mut register!(window, insn.c), value);
             }
+            if core.fuel <= 0 {
+                // It used up the turn, or gave it away.
+                return Err(core.halt(Stop::Fuel));
+            }
             Ok(())
         }
         Err(NativeError::NeedsMethod { index, want }) => {

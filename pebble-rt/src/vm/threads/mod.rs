@@ -202,6 +202,7 @@ impl ThreadTable {
             ) => "blocked-mutex",
             (None, Some(_), _) => "ready",
             (None, None, true) => "running",
+            (None, None, false) if entry.wake.is_some() => "ready",
             (None, None, false) => match entry
                 .thread
                 .as_ref()

@@ -18,8 +18,9 @@ use super::{End, Park, ThreadId, WaitFor, new_entry};
 
 const MAIN_THREAD: ThreadId = 0;
 
-/// How often waiting may come back without the clock having moved before a time limit counts as reached.
-const STILL_CLOCK_ROUNDS: u32 = 10_000;
+/// Turns without the clock having moved before a time limit counts as reached: far more than fit into the millisecond of
+/// a clock that goes, even if each turn is given away at once.
+const STILL_CLOCK_ROUNDS: u32 = 1_000_000;
 
 /// The order of turns.
 #[derive(Debug, Default)]
