@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::heap::OutOfMemory;
+use crate::value::CalledOff;
 use crate::value::Value;
 
 macro_rules! error_classes {
@@ -168,6 +169,12 @@ impl NativeError {
     /// A [`ErrorClass::System`] error.
     pub fn system(detail: impl Into<String>) -> NativeError {
         NativeError::new(ErrorClass::System, detail)
+    }
+}
+
+impl From<CalledOff> for NativeError {
+    fn from(_: CalledOff) -> NativeError {
+        NativeError::new(ErrorClass::Interrupt, "interrupted")
     }
 }
 

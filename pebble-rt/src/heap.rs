@@ -5,8 +5,10 @@
 //! instead of on the host's stack, so that dropping a list nested a million deep needs no deep stack.
 
 use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::value::Value;
 
@@ -32,6 +34,7 @@ struct Account {
     release_depth: Cell<u32>,
     deferred: RefCell<Vec<Vec<Value>>>,
     allocations: Cell<u32>,
+    called_off: RefCell<Option<Arc<AtomicBool>>>,
 }
 
 /// A handle on the account; copies charge the same one.
@@ -49,7 +52,20 @@ impl Heap {
             release_depth: Cell::new(0),
             deferred: RefCell::new(Vec::new()),
             allocations: Cell::new(0),
+            called_off: RefCell::new(None),
         }))
+    }
+
+    /// Work that only the heap knows of (texts, large numbers) ends early when `flag` is set.
+    pub fn call_off_with(&self, flag: Arc<AtomicBool>) {
+        *self.0.called_off.borrow_mut() = Some(flag);
+    }
+
+    /// Whether somebody wants the program to stop what it does.
+    pub fn is_called_off(&self) -> bool {
+        let flag = self.0.called_off.borrow();
+        flag.as_ref()
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// Takes `bytes` from the account, or refuses.

@@ -9,7 +9,9 @@ use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 use crate::error::{ErrorClass, NativeError};
 use crate::native::{ANY_NUMBER, BlockReason, NativeContext, NativeFunction, NativeResult};
 use crate::system::{Answer, Data, Started};
-use crate::value::{BigInt, TextError, Value, parse_float, parse_integer, quoted_text, text_of};
+use crate::value::{
+    BigInt, CalledOff, TextError, Value, parse_float, parse_integer, quoted_text, text_of,
+};
 use crate::vm::Core;
 
 /// The functions.
@@ -123,6 +125,7 @@ fn range_error() -> NativeError {
 fn text_error(error: TextError) -> NativeError {
     match error {
         TextError::OutOfMemory => crate::heap::OutOfMemory.into(),
+        TextError::CalledOff => CalledOff.into(),
         TextError::NeedsMethod => NativeError::NeedsMethod {
             index: 0,
             want: crate::error::Want::Text,
@@ -146,6 +149,7 @@ fn quoted(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     match quoted_text(cx.heap(), &args[0]) {
         Ok(text) => Ok(cx.heap().owned_string(text)?),
         Err(TextError::OutOfMemory) => Err(crate::heap::OutOfMemory.into()),
+        Err(TextError::CalledOff) => Err(CalledOff.into()),
         Err(TextError::NeedsMethod) => {
             Err(cx.core.wanted_call(crate::error::Want::Quoted, &args[0]))
         }

@@ -8,7 +8,7 @@ use crate::error::{ErrorClass, NativeError, Want};
 use crate::heap::{Heap, OutOfMemory};
 use crate::native::NativeContext;
 use crate::value::TextError;
-use crate::value::{DictObj, StrObj, Value, quoted_text, text_of};
+use crate::value::{CalledOff, DictObj, StrObj, Value, quoted_text, text_of};
 
 /// `NAME() expects WHAT`, as a type error.
 pub fn expects(name: &str, what: &str) -> NativeError {
@@ -181,6 +181,7 @@ pub fn quoted_form(
 fn no_text(error: TextError, index: usize, want: Want) -> NativeError {
     match error {
         TextError::OutOfMemory => OutOfMemory.into(),
+        TextError::CalledOff => CalledOff.into(),
         TextError::NeedsMethod => NativeError::NeedsMethod { index, want },
     }
 }

@@ -14,7 +14,8 @@ use super::arguments::{elements, expects, integer, quoted_form};
 use super::format_value::format_argument;
 use crate::error::{ErrorClass, NativeError, Want};
 use crate::native::{ANY_NUMBER, NativeContext, NativeFunction, NativeResult};
-use crate::value::{DictObj, KeyError, SetObj, Value, order};
+use crate::value::{DictObj, KeyError, SetObj, Value, big as large, order};
+use crate::vm::work_on;
 
 /// The functions.
 pub static FUNCTIONS: &[NativeFunction] = &[
@@ -154,7 +155,8 @@ fn divmod(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {
     let (quotient, remainder) = match (big(&args[0]), big(&args[1])) {
         (Some(_), Some(b)) if b == BigInt::ZERO => return Err(zero()),
         (Some(a), Some(b)) => {
-            let (quotient, remainder) = a.div_mod_floor(&b);
+            cx.charge(work_on(a.bits().saturating_sub(b.bits()), b.bits()))?;
+            let (quotient, remainder) = large::divide(cx.heap(), &a, &b)?;
             (cx.heap().integer(quotient)?, cx.heap().integer(remainder)?)
         }
         _ => {

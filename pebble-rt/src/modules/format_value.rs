@@ -10,19 +10,28 @@ use super::arguments::{quoted_form, text_form};
 use super::format_spec::{FormatError, FormatInteger, FormatSpec};
 use crate::error::{ErrorClass, NativeError};
 use crate::native::NativeContext;
-use crate::value::Value;
+use crate::value::{Value, big};
 
-impl FormatInteger for BigInt {
+/// A large integer with its decimal digits, which take the longest to make.
+struct LargeInteger<'a> {
+    number: &'a BigInt,
+    decimal: String,
+}
+
+impl FormatInteger for LargeInteger<'_> {
     fn is_negative(&self) -> bool {
-        self.sign() == Sign::Minus
+        self.number.sign() == Sign::Minus
     }
 
     fn magnitude(&self, radix: u32) -> String {
-        BigInt::magnitude(self).to_str_radix(radix)
+        match radix {
+            10 => self.decimal.clone(),
+            _ => self.number.magnitude().to_str_radix(radix),
+        }
     }
 
     fn to_float(&self) -> Option<f64> {
-        self.to_f64().filter(|number| number.is_finite())
+        self.number.to_f64().filter(|number| number.is_finite())
     }
 }
 
@@ -62,7 +71,9 @@ pub fn format_argument(
         Value::Big(number) => {
             // Binary digits are the most that a specification can ask for.
             reserve(number.bits() as usize)?;
-            Ok(spec.format_integer(&**number as &BigInt)?)
+            let text = big::to_decimal(cx.heap(), number)?;
+            let decimal = String::from(text.trim_start_matches('-'));
+            Ok(spec.format_integer(&LargeInteger { number, decimal })?)
         }
         Value::Float(number) => {
             reserve(0)?;

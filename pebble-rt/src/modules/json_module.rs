@@ -12,7 +12,7 @@ use crate::error::NativeError;
 use crate::heap::Heap;
 use crate::native::{NativeContext, NativeResult};
 use crate::system::Family;
-use crate::value::{DictObj, Value, float_text, parse_integer, text_of};
+use crate::value::{DictObj, Value, big, float_text, parse_integer, text_of};
 
 native_module! {
     "json", Family::Core;
@@ -247,7 +247,7 @@ impl Writer<'_> {
             Value::Int(number) => self.out.push_str(&format!("{number}")),
             Value::Big(number) => {
                 cx.charge(number.bits() as usize / 64)?;
-                self.out.push_str(&number.to_str_radix(10));
+                self.out.push_str(&big::to_decimal(cx.heap(), number)?);
             }
             Value::Float(number) if number.get().is_finite() => {
                 self.out.push_str(&float_text(number.get()))

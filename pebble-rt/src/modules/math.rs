@@ -11,7 +11,8 @@ use crate::error::{ErrorClass, NativeError};
 use crate::heap::OutOfMemory;
 use crate::native::{NativeContext, NativeResult};
 use crate::system::Family;
-use crate::value::Value;
+use crate::value::{Value, big};
+use crate::vm::work_on;
 
 native_module! {
     "math", Family::Core;
@@ -98,15 +99,10 @@ fn integer_power(cx: &mut NativeContext<'_>, base: &BigInt, exponent: u64) -> Na
         // Squaring needs the result and the numbers it is made of at the same time.
         cx.heap().charge(bytes.saturating_mul(3))?;
         cx.heap().credit(bytes.saturating_mul(3));
-        let words = bytes / 8;
-        cx.charge(words.saturating_mul(words / 8 + 1) / 8)?;
+        cx.charge(work_on(bits, bits))?;
     }
-    let exponent = match u32::try_from(exponent) {
-        Ok(exponent) => exponent,
-        // Only 0, 1 and −1 have such powers; of the last, parity is all that matters.
-        Err(_) => 2 + (exponent % 2) as u32,
-    };
-    Ok(cx.heap().integer(base.pow(exponent))?)
+    let power = big::power(cx.heap(), base, exponent)?;
+    Ok(cx.heap().integer(power)?)
 }
 
 /// Multiplies one by one, so that rounding is that of a program's own loop.

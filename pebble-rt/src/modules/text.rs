@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use num_bigint::BigInt;
 use num_integer::Integer;
+use num_traits::Signed;
 
 use super::arguments::{count, expects, integer, list, one_or_zero, string_list, strings, text};
 use super::table::native_module;
@@ -13,7 +14,8 @@ use crate::error::{ErrorClass, NativeError};
 use crate::heap::OutOfMemory;
 use crate::native::{NativeContext, NativeFunction, NativeResult};
 use crate::system::Family;
-use crate::value::{Value, order};
+use crate::value::{Value, big, order};
+use crate::vm::work_on;
 
 native_module! {
     "text", Family::Core;
@@ -71,12 +73,8 @@ pub static HELPERS: &[NativeFunction] = &[
     NativeFunction::new("min_value", 2, 2, |cx, args| {
         extreme(cx, args, "min_value", core::cmp::Ordering::Less)
     }),
-    NativeFunction::new("int_div", 2, 2, |cx, args| {
-        truncated(cx, args, "int_div", |a, b| a / b)
-    }),
-    NativeFunction::new("int_mod", 2, 2, |cx, args| {
-        truncated(cx, args, "int_mod", |a, b| a % b)
-    }),
+    NativeFunction::new("int_div", 2, 2, |cx, args| truncated(cx, args, "int_div")),
+    NativeFunction::new("int_mod", 2, 2, |cx, args| truncated(cx, args, "int_mod")),
     NativeFunction::new("normalize_degrees", 1, 1, normalize_degrees),
     NativeFunction::new("runtime_fail", 1, 1, runtime_fail),
     NativeFunction::new("runtime_error", 1, 1, runtime_fail),
@@ -334,12 +332,7 @@ fn extreme(
     Ok(args[index].clone())
 }
 
-fn truncated(
-    cx: &mut NativeContext<'_>,
-    args: &[Value],
-    name: &str,
-    divide: fn(&BigInt, &BigInt) -> BigInt,
-) -> NativeResult {
+fn truncated(cx: &mut NativeContext<'_>, args: &[Value], name: &str) -> NativeResult {
     let zero = || NativeError::new(ErrorClass::ZeroDivision, "division by zero");
     if let (Value::Int(a), Value::Int(b)) = (&args[0], &args[1]) {
         let (quotient, remainder) = text_helpers::truncating_division(*a, *b).ok_or_else(zero)?;
@@ -350,19 +343,27 @@ fn truncated(
         };
         return Ok(cx.heap().integer(BigInt::from(wanted))?);
     }
-    let big = |value: &Value| match value {
+    let large = |value: &Value| match value {
         Value::Int(number) => Ok(BigInt::from(*number)),
         Value::Big(number) => Ok(BigInt::clone(number)),
         Value::Float(number) => num_traits::FromPrimitive::from_f64(libm::trunc(number.get()))
             .ok_or_else(|| expects(name, "two integers")),
         _ => Err(expects(name, "two integers")),
     };
-    let (a, b) = (big(&args[0])?, big(&args[1])?);
+    let (a, b): (BigInt, BigInt) = (large(&args[0])?, large(&args[1])?);
     if b == BigInt::ZERO {
         return Err(zero());
     }
-    cx.charge((a.bits() / 64) as usize + 1)?;
-    Ok(cx.heap().integer(divide(&a, &b))?)
+    cx.charge(work_on(a.bits().saturating_sub(b.bits()), b.bits()))?;
+    let (quotient, remainder) = big::divide(cx.heap(), &a.abs(), &b.abs())?;
+    let (wanted, is_negative) = if name == "int_div" {
+        (quotient, a.is_negative() != b.is_negative())
+    } else {
+        (remainder, a.is_negative())
+    };
+    Ok(cx
+        .heap()
+        .integer(if is_negative { -wanted } else { wanted })?)
 }
 
 fn normalize_degrees(cx: &mut NativeContext<'_>, args: &mut [Value]) -> NativeResult {

@@ -4,6 +4,7 @@
 //! the language, not objects: binding one copies it. The count is what makes that cheap: a copy shares the object, and
 //! whoever changes a shared object first makes one of its own (`Rc::get_mut` is the licence to change in place).
 
+pub mod big;
 mod bytes;
 mod cells;
 mod compare;
@@ -18,6 +19,7 @@ mod text;
 
 use alloc::rc::Rc;
 
+pub use big::CalledOff;
 pub use bytes::BytesObj;
 pub use cells::ValueCell;
 pub use compare::{Equality, Unordered, equal, hash_key, key_equal, less, number_order, order};

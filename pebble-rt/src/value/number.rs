@@ -8,8 +8,9 @@ use core::fmt::{self, Write};
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
+use crate::error::NativeError;
 use crate::heap::{Heap, OBJECT_OVERHEAD_BYTES, OutOfMemory};
-use crate::value::Value;
+use crate::value::{Value, big};
 
 /// An integer that does not fit 64 bits.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ pub fn write_float(out: &mut dyn Write, number: f64) -> fmt::Result {
 }
 
 /// Reads what `int("...")` accepts: blanks around, a sign, decimal digits with single `_` between.
-pub fn parse_integer(heap: &Heap, text: &str) -> Option<Result<Value, OutOfMemory>> {
+pub fn parse_integer(heap: &Heap, text: &str) -> Option<Result<Value, NativeError>> {
     let text = text.trim();
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -100,8 +101,12 @@ pub fn parse_integer(heap: &Heap, text: &str) -> Option<Result<Value, OutOfMemor
         let number: i64 = plain.parse().ok()?;
         return Some(Ok(Value::Int(if negative { -number } else { number })));
     }
-    let number: BigInt = plain.parse().ok()?;
-    Some(heap.integer(if negative { -number } else { number }))
+    let number = match big::from_decimal(heap, &plain) {
+        Ok(number) => number?,
+        Err(called_off) => return Some(Err(called_off.into())),
+    };
+    let value = heap.integer(if negative { -number } else { number });
+    Some(value.map_err(NativeError::from))
 }
 
 /// The digits without `_`, if each `_` stands between two digits.

@@ -6,13 +6,15 @@ use core::fmt::Write;
 
 use crate::heap::{Heap, OutOfMemory};
 use crate::symbol::Symbol;
-use crate::value::{Class, ModuleKind, Truth, Value, write_float};
+use crate::value::{CalledOff, Class, ModuleKind, Truth, Value, big, write_float};
 
 /// Why there is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextError {
     /// It would not fit the memory limit.
     OutOfMemory,
+    /// Somebody wants the program to stop.
+    CalledOff,
     /// An instance inside has a `__str__` or `__repr__`, which only the machine can call.
     NeedsMethod,
 }
@@ -20,6 +22,12 @@ pub enum TextError {
 impl From<OutOfMemory> for TextError {
     fn from(_: OutOfMemory) -> TextError {
         TextError::OutOfMemory
+    }
+}
+
+impl From<CalledOff> for TextError {
+    fn from(_: CalledOff) -> TextError {
+        TextError::CalledOff
     }
 }
 
@@ -119,7 +127,10 @@ impl Writer<'_> {
             Value::Bool(Truth::True) => self.push("True"),
             Value::Bool(Truth::False) => self.push("False"),
             Value::Int(number) => self.push_formatted(format_args!("{number}")),
-            Value::Big(number) => self.push(&number.to_str_radix(10)),
+            Value::Big(number) => {
+                let digits = big::to_decimal(self.heap, number)?;
+                self.push(&digits)
+            }
             Value::Float(number) => {
                 let _ = write_float(self.out, number.get());
                 Ok(())

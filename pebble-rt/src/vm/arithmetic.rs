@@ -13,7 +13,7 @@ use crate::error::{ErrorClass, NativeError};
 use crate::native::NativeResult;
 use crate::symbol::Symbol;
 use crate::syntax::ast::BinaryOperator;
-use crate::value::{ListObj, StrObj, Value};
+use crate::value::{ListObj, StrObj, Value, big as large};
 
 use super::Core;
 
@@ -75,6 +75,16 @@ fn floats(left: &Value, right: &Value) -> Option<Result<(f64, f64), NativeError>
 /// A count as near to this number as a count can be: more than any memory holds, or none.
 fn clamped(count: &BigInt) -> i64 {
     if count.is_negative() { 0 } else { i64::MAX }
+}
+
+/// The steps that a product of numbers of so many bits counts for. Long ones are made by halves, which is less work than
+/// word times word.
+pub(crate) fn work_on(a: u64, b: u64) -> usize {
+    let words = (a / 64).saturating_mul(b / 64);
+    if words < 1 << 20 {
+        return (words / 64) as usize;
+    }
+    libm::pow(words as f64, 0.8) as usize
 }
 
 fn too_large() -> NativeError {
@@ -181,8 +191,9 @@ impl Core {
             && let (Some(a), Some(b)) = (big(left), big(right))
         {
             self.check_bits(a.bits() + b.bits())?;
-            self.charge_steps(((a.bits() / 64) * (b.bits() / 64) / 64) as usize)?;
-            return Ok(self.heap.integer(a * b)?);
+            self.charge_steps(work_on(a.bits(), b.bits()))?;
+            let product = large::multiply(&self.heap, &a, &b)?;
+            return Ok(self.heap.integer(product)?);
         }
         match (left, right) {
             (
@@ -340,7 +351,9 @@ impl Core {
             if b.is_zero() {
                 return Err(division_by_zero());
             }
-            return Ok(self.heap.integer(a.div_floor(&b))?);
+            self.charge_steps(work_on(a.bits().saturating_sub(b.bits()), b.bits()))?;
+            let (quotient, _) = large::divide(&self.heap, &a, &b)?;
+            return Ok(self.heap.integer(quotient)?);
         }
         Err(dunder(left, right, Symbol::FLOORDIV, None).unwrap_or_else(|| needs_numbers("//")))
     }
@@ -373,7 +386,9 @@ impl Core {
             if b.is_zero() {
                 return Err(division_by_zero());
             }
-            return Ok(self.heap.integer(a.mod_floor(&b))?);
+            self.charge_steps(work_on(a.bits().saturating_sub(b.bits()), b.bits()))?;
+            let (_, rest) = large::divide(&self.heap, &a, &b)?;
+            return Ok(self.heap.integer(rest)?);
         }
         Err(dunder(left, right, Symbol::MOD, None).unwrap_or_else(|| needs_numbers("%")))
     }
@@ -408,12 +423,10 @@ impl Core {
                 })?);
             }
             self.check_bits(base.bits().saturating_mul(exponent as u64))?;
-            let words = base.bits().saturating_mul(exponent as u64) / 64;
-            self.charge_steps((words.saturating_mul(words) / 64) as usize)?;
-            let exponent = u32::try_from(exponent).map_err(|_| too_large())?;
-            return Ok(self
-                .heap
-                .integer(num_traits::pow::Pow::pow(base, exponent))?);
+            let bits = base.bits().saturating_mul(exponent as u64);
+            self.charge_steps(work_on(bits, bits))?;
+            let power = large::power(&self.heap, &base, exponent as u64)?;
+            return Ok(self.heap.integer(power)?);
         }
         match (left.as_float(), right.as_float()) {
             (Some(a), Some(b)) => {

@@ -170,6 +170,7 @@ impl Core {
             threads: crate::vm::threads::ThreadTable::default(),
             heap,
         };
+        core.heap.call_off_with(Arc::clone(&core.interrupt));
         core.add_module("prelude", "system/runtime.peb");
         core.add_module("__main__", "main.peb");
         core

@@ -23,6 +23,7 @@ use alloc::rc::Rc;
 
 use crate::value::{Raised, Value};
 
+pub(crate) use self::arithmetic::work_on;
 pub use self::core::Core;
 pub use self::program::{Vm, compile_to_bytecode};
 pub use self::states::States;

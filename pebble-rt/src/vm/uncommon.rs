@@ -9,8 +9,8 @@ use crate::bytecode::{Code, Insn, NOWHERE, Op, Root, Step};
 use crate::error::{ErrorClass, NativeError, Want};
 use crate::symbol::Symbol;
 use crate::value::{
-    Class, KeyError, ListObj, Raised, SetObj, TextError, Value, dict_for_change, list_for_change,
-    set_for_change, text_of,
+    CalledOff, Class, KeyError, ListObj, Raised, SetObj, TextError, Value, dict_for_change,
+    list_for_change, set_for_change, text_of,
 };
 
 use super::Core;
@@ -408,6 +408,7 @@ impl Core {
                 Err(TextError::OutOfMemory) => {
                     return Err(NativeError::from(crate::heap::OutOfMemory).into());
                 }
+                Err(TextError::CalledOff) => return Err(NativeError::from(CalledOff).into()),
                 Err(TextError::NeedsMethod) => {
                     return Err(self.prelude_call("_raise_text", [value].into()).into());
                 }
@@ -677,6 +678,7 @@ impl Core {
             match crate::value::write_text(&self.heap, &mut line, value) {
                 Ok(()) => {}
                 Err(TextError::OutOfMemory) => return Err(crate::heap::OutOfMemory.into()),
+                Err(TextError::CalledOff) => return Err(CalledOff.into()),
                 Err(TextError::NeedsMethod) => {
                     return Err(NativeError::NeedsMethod {
                         index,
@@ -695,6 +697,7 @@ impl Core {
         match text_of(&self.heap, value) {
             Ok(text) => Ok(text),
             Err(TextError::OutOfMemory) => Err(crate::heap::OutOfMemory.into()),
+            Err(TextError::CalledOff) => Err(CalledOff.into()),
             Err(TextError::NeedsMethod) => Err(self.wanted_call(Want::Text, value)),
         }
     }
