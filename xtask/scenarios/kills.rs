@@ -26,6 +26,14 @@ pub const SCENARIOS: &[Scenario] = &[
         run: ttyd,
     },
     Scenario {
+        name: "kills: procd dies while a child ends, and its status still arrives",
+        run: procd,
+    },
+    Scenario {
+        name: "kills: logd dies under load, and the numbers have no gap",
+        run: logd,
+    },
+    Scenario {
         name: "kills: vfs dies, and files are found as before",
         run: vfs,
     },
@@ -52,18 +60,6 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "kills: every service dies once, and all are back",
         run: everyone,
-    },
-];
-
-/// Those that start processes through agentd.
-pub const OF_PROCESSES: &[Scenario] = &[
-    Scenario {
-        name: "kills: procd dies while a child ends, and its status still arrives",
-        run: procd,
-    },
-    Scenario {
-        name: "kills: logd dies under load, and the numbers have no gap",
-        run: logd,
     },
 ];
 
@@ -217,26 +213,28 @@ fn procd() -> Result<()> {
     let mut agent = guest.agent()?;
     agent.write_file("/loop.peb", "while True:\n    pass\n")?;
     agent.write_file("/seven.peb", "import time\ntime.sleep(1)\nexit(7)\n")?;
-    let lives_on = number(
-        &agent.ask("process.spawn", json!({ "argv": ["/loop.peb"] }))?,
-        "/pid",
+    agent.write_file(
+        "/parent.peb",
+        "import proc\nprint(\"LIVES ON: \" + str(proc.spawn(\"/loop.peb\", [])))\npid = proc.spawn(\"/seven.peb\", [])\nprint(\"WAITS\")\nprint(\"STATUS \" + str(proc.wait(pid)[\"exit_status\"]))\n",
     )?;
-    let ends = number(
-        &agent.ask("process.spawn", json!({ "argv": ["/seven.peb"] }))?,
-        "/pid",
-    )?;
-    let wait = agent.start("process.wait", json!({ "pid": ends }))?;
-    kill_and_wait(&mut guest.agent()?, "procd")?;
-    let reply = agent.read(Deadline::after_seconds(30))?;
-    expect_equal("the reply's id", number(&reply, "/id")?, wait)?;
-    expect_equal("the status", number(&reply, "/result/exit/code")?, 7)?;
-    let info = agent.ask("process.info", json!({ "pid": lives_on }))?;
-    expect_equal(
-        "the running program",
-        info["state"].as_str().map(str::to_lowercase),
-        Some("running".to_string()),
-    )?;
-    guest.expect_alive()
+    // Before the child ends, and after its end was noted but nobody was told.
+    for when in [None, Some(json!({ "point": "procd.child_ended" }))] {
+        guest.serial.send_line("run parent.peb")?;
+        let started = guest.serial.expect("\nWAITS\n", step())?;
+        kill_when(&mut agent, "procd", when)?;
+        guest.serial.expect("STATUS 7\n", step())?;
+        guest.serial.expect_prompt(step())?;
+        let lives_on = started
+            .split("LIVES ON: ")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next())
+            .context("no number of a process")?;
+        let pid: u64 = lives_on.parse()?;
+        let info = agent.ask("process.info", json!({ "pid": pid }))?;
+        expect_equal("the running program", &info["state"], "running")?;
+        guest.expect_alive()?;
+    }
+    Ok(())
 }
 
 fn ttyd() -> Result<()> {
@@ -273,34 +271,64 @@ fn ttyd_during_output() -> Result<()> {
 }
 
 fn logd() -> Result<()> {
-    const RECORDS: usize = 500;
+    const RECORDS: usize = 60;
     let guest = Guest::boot("kill-logd")?;
     let mut agent = guest.agent()?;
     let start = number(&agent.ask("log.read", json!({ "tail": 1 }))?, "/next_seq")?;
+    // When a record is kept but its ring does not know, when all are kept, and wherever it is.
+    let mut moments = [Some("logd.kept"), Some("logd.drained"), None]
+        .into_iter()
+        .cycle();
     for record in 0..RECORDS {
-        if record % 100 == 50 {
-            agent.ask("fault.kill", json!({ "service": "logd" }))?;
+        let order = (record % 10 == 5).then(|| moments.next().flatten());
+        let before = generation(&mut agent, "logd")?;
+        if let Some(point) = order {
+            let mut params = json!({ "service": "logd" });
+            if let Some(point) = point {
+                params["when"] = json!({ "point": point });
+            }
+            agent.ask("fault.kill", params)?;
         }
-        // A process that starts and ends is logged by others than logd.
-        let pid = number(
-            &agent.ask("process.spawn", json!({ "argv": ["/system/bin/true.peb"] }))?,
-            "/pid",
-        )?;
-        agent.ask("process.wait", json!({ "pid": pid }))?;
+        // init says that it is back.
+        let platform = generation(&mut agent, "platform")?;
+        agent.ask("fault.kill", json!({ "service": "platform" }))?;
+        wait_for_restart(&mut agent, "platform", platform)?;
+        if order.is_some() {
+            // Whoever reads has the log look at the rings.
+            agent.ask("log.read", json!({ "tail": 1 }))?;
+            wait_for_restart(&mut agent, "logd", before)?;
+        }
     }
-    let mut next = start;
+    let (mut next, mut said) = (start, 0);
     loop {
         let page = agent.ask("log.read", json!({ "since_seq": next, "level": "trace" }))?;
         expect_equal("lost", number(&page, "/lost")?, 0)?;
         let records = array(&page, "/records")?;
         if records.is_empty() {
-            return Ok(());
+            break;
         }
         for record in records {
             expect_equal("seq", number(record, "/seq")?, next)?;
+            let message = record["message"].as_str().unwrap_or_default();
+            said += usize::from(message.starts_with("platform is back"));
             next += 1;
         }
     }
+    expect_equal("records of restarts", said, RECORDS)?;
+    let status = agent.ask("service.status", json!({ "name": "logd" }))?;
+    expect_equal(
+        "restarts of logd",
+        number(&status, "/restarts")?,
+        RECORDS as u64 / 10,
+    )
+}
+
+/// Which incarnation of a service runs.
+fn generation(agent: &mut Agent, service: &str) -> Result<u64> {
+    number(
+        &agent.ask("service.status", json!({ "name": service }))?,
+        "/generation",
+    )
 }
 
 fn vfs() -> Result<()> {

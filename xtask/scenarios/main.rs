@@ -59,7 +59,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         errors::SCENARIOS,
         public_client::SCENARIOS,
         faults::OF_PROCESSES,
-        kills::OF_PROCESSES,
     ];
     files.into_iter().flatten()
 }
