@@ -15,6 +15,7 @@ pub mod guest_build;
 pub mod guest_image;
 pub mod guest_suite;
 pub mod machine;
+pub mod performance_page;
 pub mod protocol_pages;
 pub mod tally;
 pub mod verbs;

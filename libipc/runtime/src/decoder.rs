@@ -2,6 +2,7 @@
 //!
 //! Written for the same reason as the encoder: the numbers and runs of a short message are read without a call.
 
+use crate::varint;
 use core::fmt;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
@@ -68,26 +69,9 @@ impl<'de> Decoder<'de> {
         if first < 0x80 {
             return Ok(u64::from(first));
         }
-        self.long_number(first, bits)
-    }
-
-    fn long_number(&mut self, first: u8, bits: u32) -> Result<u64, Bad> {
-        let mut number = u64::from(first & 0x7f);
-        let mut shift = 7;
-        while shift < bits {
-            let byte = self.byte()?;
-            let part = u64::from(byte & 0x7f);
-            // The last byte may have fewer bits than seven.
-            if bits - shift < 7 && part >> (bits - shift) != 0 {
-                return Err(Bad);
-            }
-            number |= part << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-            shift += 7;
-        }
-        Err(Bad)
+        let (number, rest) = long_number(self.rest, first, bits)?;
+        self.rest = rest;
+        Ok(number)
     }
 
     fn wide_number(&mut self) -> Result<u128, Bad> {
@@ -123,6 +107,51 @@ impl<'de> Decoder<'de> {
     fn text(&mut self) -> Result<&'de str, Bad> {
         core::str::from_utf8(self.run()?).map_err(|_| Bad)
     }
+}
+
+/// A number of two bytes or more, the first of which was taken, and what follows it. A function of values, so that the decoder can stay in registers.
+#[inline(never)]
+fn long_number(rest: &[u8], first: u8, bits: u32) -> Result<(u64, &[u8]), Bad> {
+    let low = u64::from(first & 0x7f);
+    // A number of sixteen bits or more has room for two bytes.
+    if let [second @ ..0x80, rest @ ..] = rest {
+        return Ok((low | u64::from(*second) << 7, rest));
+    }
+    if let Some(word) = rest.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & varint::MORE;
+        if ends != 0 {
+            let end = ends.trailing_zeros();
+            let high = varint::gather(word & (u64::MAX >> (u64::BITS - 1 - end)));
+            let bytes = end / 8 + 1;
+            if 7 * bytes >= bits || high >> (bits - 7) != 0 {
+                return Err(Bad);
+            }
+            let rest = rest.get(bytes as usize..).ok_or(Bad)?;
+            return Ok((low | high << 7, rest));
+        }
+    }
+    number_bytewise(rest, low, bits)
+}
+
+fn number_bytewise(mut rest: &[u8], low: u64, bits: u32) -> Result<(u64, &[u8]), Bad> {
+    let mut number = low;
+    let mut shift = 7;
+    while shift < bits {
+        let (byte, after) = rest.split_first().ok_or(Bad)?;
+        rest = after;
+        let part = u64::from(byte & 0x7f);
+        // The last byte may have fewer bits than seven.
+        if bits - shift < 7 && part >> (bits - shift) != 0 {
+            return Err(Bad);
+        }
+        number |= part << shift;
+        if *byte < 0x80 {
+            return Ok((number, rest));
+        }
+        shift += 7;
+    }
+    Err(Bad)
 }
 
 /// Undoes the encoder's `zigzag`.

@@ -3,6 +3,7 @@
 //! postcard's own serializer collects each number in an array of its own and copies that; for the short messages that most calls are, this costs more
 //! than the rest of the call. Here a number below 128 is one comparison and one store. That both give the same bytes is what the tests are about.
 
+use crate::varint;
 use core::fmt;
 use serde::Serialize;
 use serde::ser;
@@ -64,16 +65,22 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// A number of variable length: seven bits a byte, the lowest first.
+    /// A number of variable length: seven bits a byte, the lowest first. Where there is room for eight bytes, eight are written; those past the number's are
+    /// overwritten by what follows, or stay zero.
     #[inline(always)]
-    fn number(&mut self, number: u64) -> Result<(), Full> {
+    fn number(&mut self, mut number: u64) -> Result<(), Full> {
         if number < 0x80 {
             return self.byte(number as u8);
         }
-        self.long_number(number)
-    }
-
-    fn long_number(&mut self, mut number: u64) -> Result<(), Full> {
+        let rest = self.buffer.get_mut(self.used..).unwrap_or_default();
+        if number >> varint::BITS == 0
+            && let Some(word) = rest.first_chunk_mut::<8>()
+        {
+            let (bytes, length) = varint::encode(number);
+            *word = bytes.to_le_bytes();
+            self.used += length;
+            return Ok(());
+        }
         while number >= 0x80 {
             self.byte(number as u8 | 0x80)?;
             number >>= 7;

@@ -58,6 +58,7 @@ pub mod thread;
 pub mod time;
 mod transfer;
 pub mod untyped;
+mod varint;
 #[cfg(test)]
 mod wire_tests;
 

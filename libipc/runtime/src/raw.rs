@@ -31,17 +31,13 @@ pub fn counter() -> u64 {
 /// Enters the kernel and leaves it.
 #[inline(always)]
 pub fn null() -> MessageInfo {
-    let mut registers = Registers::new(Operation::Null);
-    sys::system_call(&mut registers);
-    registers.info()
+    sys::system_call_bare(Operation::Null)
 }
 
 /// Lets others of the same priority run.
 #[inline(always)]
 pub fn yield_now() -> MessageInfo {
-    let mut registers = Registers::new(Operation::Yield);
-    sys::system_call(&mut registers);
-    registers.info()
+    sys::system_call_bare(Operation::Yield)
 }
 
 /// Calls with a message of `length` bytes: the words, or, if it is longer, what is in the thread's send page. The answer's words replace those of

@@ -11,6 +11,7 @@ use crate::figures::Figures;
 use crate::guest_image::BootFiles;
 use crate::machine::options::Clock;
 use crate::machine::{Machine, Nic, Options};
+use crate::performance_page;
 use crate::verbs::bench_pebble;
 use crate::workspace::root;
 use anyhow::{Context, Result, bail};
@@ -22,7 +23,7 @@ pub const USAGE: &str = "\
 [--json] [--check] [--update] [--no-build]
   --json       one array of {name, instructions, switches}
   --check      fail if an operation costs more than the committed figures allow
-  --update     write the committed figures
+  --update     write the committed figures, and the table in docs/PERFORMANCE.md
   --no-build   measure what was built before
 or: bench pebble [--rounds N] [--update] [PROGRAM]...
   the language beside Lua and CPython, on this machine
@@ -70,6 +71,7 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     );
     if wishes.is_updated {
         fs::write(committed(), figures.to_json() + "\n")?;
+        performance_page::write(&root(), &figures)?;
     }
     if wishes.is_checked {
         check(&figures)

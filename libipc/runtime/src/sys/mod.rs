@@ -16,7 +16,8 @@ use abi::{MessageInfo, Operation, Outcome};
 pub(crate) use host::{allocate_page, block, map, now_ns, system_call, unmap};
 #[cfg(target_os = "none")]
 pub(crate) use target::{
-    allocate_page, block, counter, fault, grow, map, now_ns, set_block, system_call, unmap,
+    allocate_page, block, counter, fault, grow, map, now_ns, set_block, system_call,
+    system_call_bare, unmap,
 };
 
 /// The registers of a system call, going in and coming out. See `docs/decisions/0001-kernel-abi.md`, section 1.
@@ -75,6 +76,14 @@ pub(crate) struct Arguments {
     pub c: u32,
     pub s: u64,
     pub words: [u64; 8],
+}
+
+/// Runs an operation without message, handles or results.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn system_call_bare(operation: Operation) -> MessageInfo {
+    let mut registers = Registers::new(operation);
+    system_call(&mut registers);
+    registers.info()
 }
 
 /// Runs an operation that succeeds or is refused.

@@ -5,7 +5,7 @@ use crate::block::ThreadBlock;
 use crate::error::SysError;
 use crate::message::Words;
 use abi::layout::{PAGE_SIZE, TIME_PAGE_ADDRESS, TimePage};
-use abi::{Operation, syscall::MemoryKind, syscall::protection};
+use abi::{MessageInfo, Operation, syscall::MemoryKind, syscall::protection};
 use core::arch::asm;
 
 /// Enters the kernel.
@@ -48,6 +48,31 @@ pub(crate) fn system_call(registers: &mut Registers) {
         );
     }
     registers.words = Words::from_words([w0, w1, w2, w3, w4, w5, w6, w7]);
+}
+
+/// Enters the kernel for an operation without message, handles or results: no register but `rax` says anything, either way.
+#[inline(always)]
+pub(crate) fn system_call_bare(operation: Operation) -> MessageInfo {
+    let mut rax = u64::from(operation as u8);
+    // SAFETY: as for `system_call`; the registers of a message count as changed.
+    unsafe {
+        asm!(
+            "syscall",
+            inout("rax") rax,
+            lateout("rdi") _, lateout("rsi") _, lateout("rdx") _,
+            lateout("r8") _, lateout("r9") _, lateout("r10") _,
+            lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            lateout("rcx") _, lateout("r11") _,
+            lateout("xmm0") _, lateout("xmm1") _, lateout("xmm2") _, lateout("xmm3") _,
+            lateout("xmm4") _, lateout("xmm5") _, lateout("xmm6") _, lateout("xmm7") _,
+            lateout("xmm8") _, lateout("xmm9") _, lateout("xmm10") _, lateout("xmm11") _,
+            lateout("xmm12") _, lateout("xmm13") _, lateout("xmm14") _, lateout("xmm15") _,
+            lateout("st(0)") _, lateout("st(1)") _, lateout("st(2)") _, lateout("st(3)") _,
+            lateout("st(4)") _, lateout("st(5)") _, lateout("st(6)") _, lateout("st(7)") _,
+            options(nostack),
+        );
+    }
+    MessageInfo(rax as u32)
 }
 
 /// This thread's block, found through the fs base.
