@@ -1,12 +1,21 @@
 //! Programs that go wrong: each ends alone, and the log says who, what and where.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, array, expect_contains, expect_equal, number};
-use anyhow::{Result, bail};
+use crate::support::{Call, Guest, array, expect_contains, expect_equal, number, step};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use xtask::deadline::Deadline;
+use xtask::machine::Agent;
 
 pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "faults: endless allocation ends its program only, at its limit",
+        run: endless_allocation,
+    },
+    Scenario {
+        name: "faults: a program over its processor time is ended",
+        run: processor_time,
+    },
     Scenario {
         name: "faults: endless recursion ends its program only",
         run: endless_recursion,
@@ -25,18 +34,6 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// Those that start processes through agentd.
-pub const OF_PROCESSES: &[Scenario] = &[
-    Scenario {
-        name: "faults: endless allocation ends its program only, at its limit",
-        run: endless_allocation,
-    },
-    Scenario {
-        name: "faults: a program over its processor time is ended",
-        run: processor_time,
-    },
-];
-
 fn endless_allocation() -> Result<()> {
     let mut guest = Guest::boot("allocation")?;
     let mut agent = guest.agent()?;
@@ -44,14 +41,9 @@ fn endless_allocation() -> Result<()> {
         "/grow.peb",
         "values = []\nwhile True:\n    values.append(\"x\" * 10000)\n",
     )?;
-    let started = agent.ask(
-        "process.spawn",
-        json!({ "argv": ["/grow.peb"], "limits": { "max_rss_kb": 8192 } }),
-    )?;
-    let exit = agent.ask("process.wait", json!({ "pid": started["pid"] }))?;
-    if exit.pointer("/exit/code") == Some(&json!(0)) {
-        bail!("it ends as if nothing had happened: {exit}");
-    }
+    let printed = guest.shell("run grow.peb")?;
+    println!("{}", printed.trim());
+    expect_contains("the error", &printed.to_lowercase(), "memory")?;
     guest.expect_alive()
 }
 
@@ -67,14 +59,28 @@ fn processor_time() -> Result<()> {
     let mut guest = Guest::boot("cpu-limit")?;
     let mut agent = guest.agent()?;
     agent.write_file("/loop.peb", "while True:\n    pass\n")?;
-    let started = agent.ask(
-        "process.spawn",
-        json!({ "argv": ["/loop.peb"], "limits": { "max_cpu_ms": 200 } }),
-    )?;
-    let exit = agent.ask("process.wait", json!({ "pid": started["pid"] }))?;
-    if exit.pointer("/exit/limit").is_none() {
-        bail!("it ends by {exit}");
+    guest.serial.send_line("run loop.peb")?;
+    let find = |agent: &mut Agent| -> Option<u64> {
+        let list = agent.ask("process.list", json!({})).ok()?;
+        let found = list["processes"]
+            .as_array()?
+            .iter()
+            .find(|process| process["argv"].to_string().contains("loop.peb"))?;
+        found["pid"].as_u64()
+    };
+    let pid = step()
+        .poll(|| find(&mut agent))
+        .context("the program is not in the list")?;
+    let set = json!({ "pid": pid, "set": { "cpu_ms": 200 } });
+    agent.ask("process.limits", set)?;
+    let exit = agent.ask("process.wait", json!({ "pid": pid }))?;
+    expect_equal("the end", &exit["exit"]["limit"], "cpu_ms")?;
+    let params = json!({ "service": "procd", "grep": format!("process {pid} passed its limit") });
+    let log = agent.ask("log.read", params)?;
+    if array(&log, "/records")?.is_empty() {
+        bail!("the log does not speak of the limit");
     }
+    guest.serial.expect_prompt(step())?;
     guest.expect_alive()
 }
 

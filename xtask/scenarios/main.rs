@@ -58,7 +58,6 @@ fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
         agent::SCENARIOS,
         errors::SCENARIOS,
         public_client::SCENARIOS,
-        faults::OF_PROCESSES,
     ];
     files.into_iter().flatten()
 }
