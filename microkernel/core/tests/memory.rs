@@ -41,6 +41,7 @@ fn anonymous_pages_appear_when_they_are_touched_and_are_charged_then() {
     assert!(world.touch(World::INIT, AT + PAGE, Access::Read));
     let second = world.translate(World::INIT, AT + PAGE).expect("it is there");
     assert_ne!(first, second);
+    assert!(!world.fills(World::INIT, AT, Access::Write), "a fault on a page that is there is not about the page");
     // Two pages, the index, and the tables that were missing.
     let after = world.kernels[0].audit_frames_charged();
     assert!((3..=6).contains(&(after - before)), "{}", after - before);

@@ -268,7 +268,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Goes from one thread straight to another, which was waiting and has its message now.
-    #[inline]
+    #[inline(always)]
     fn fast_switch<'k>(
         &'k self,
         from: &'k Thread,

@@ -67,9 +67,13 @@ impl<M: Machine> Kernel<M> {
         let Ok(entry) = self.entry_or_new(self.at(process.header.quota.get()), root, address) else {
             return Filled::OutOfMemory;
         };
-        let was_present = entry.get() != 0;
-        entry.set(self.machine().page_entry(frame, access, memory.cache()));
-        if was_present {
+        let (before, after) = (entry.get(), self.machine().page_entry(frame, access, memory.cache()));
+        if after & !before == 0 && wanted != Access::Execute {
+            // The page was there already, so this is not what the fault was about, and would not end it.
+            return Filled::Refused;
+        }
+        entry.set(after);
+        if before != 0 {
             self.machine().flush_page(root, address);
         }
         if memory.kind() != MemoryKind::Anonymous {

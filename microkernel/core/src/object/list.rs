@@ -76,7 +76,7 @@ impl<K: ListKind> Head<K> {
 
 impl<M: Machine> Kernel<M> {
     /// Appends `member`, which is in no list of this kind.
-    #[inline]
+    #[inline(always)]
     pub fn push_back<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) {
         let link = K::link(self.at(member));
         let first = head.0.get();
@@ -101,7 +101,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Takes `member` out of the list, which it is in.
-    #[inline]
+    #[inline(always)]
     pub fn unlink<K: ListKind>(&self, head: &Head<K>, member: Name<K::Member>) {
         let link = K::link(self.at(member));
         let (next, previous) = (link.next.get(), link.previous.get());

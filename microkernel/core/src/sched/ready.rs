@@ -58,7 +58,7 @@ pub enum End {
 
 impl<M: Machine> Kernel<M> {
     /// Adds a thread that is ready.
-    #[inline]
+    #[inline(always)]
     pub fn enqueue(&self, name: Name<Thread>, end: End) {
         let thread = self.at(name);
         let priority = thread.priority.get();
@@ -72,7 +72,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Takes a thread out of its queue.
-    #[inline]
+    #[inline(always)]
     pub fn dequeue(&self, name: Name<Thread>) {
         let priority = self.at(name).priority.get();
         let ready = &self.ready;
