@@ -8,8 +8,11 @@
 
 extern crate alloc;
 
+mod budgets;
 mod calls;
+mod fuzz;
 mod handles;
+mod hardening;
 mod memory;
 mod notifications;
 mod quotas;
@@ -35,6 +38,8 @@ struct Test {
 /// What tests work with.
 struct Context {
     services: protocols::services::Client,
+    /// What processes of ours may have.
+    quota: Option<libipc::Handle<libipc::Quota>>,
 }
 
 /// Checks that two values are equal.
@@ -51,20 +56,38 @@ fn fine<T, E: core::fmt::Debug>(what: &str, result: Result<T, E>) -> Result<T, S
     result.map_err(|error| format!("{what}: {error:?}"))
 }
 
+/// What is printed of a test.
+fn verdict(outcome: &Outcome) -> String {
+    match outcome {
+        Ok(()) => "ok".into(),
+        Err(why) => format!("FAILED: {why}"),
+    }
+}
+
 #[libipc::entry]
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut console = Console::open(boot.service("terminal")?)?;
     let context = Context {
         services: protocols::services::Client::adopt(boot.service("services")?),
+        quota: boot.optional_handle("quota"),
     };
     let wanted = boot.arguments().first().cloned().unwrap_or_default();
     let (mut passed, mut failed) = (0, 0);
+    if let Some(outcome) = fuzz::long_form(&context, &wanted) {
+        console.line(&format!("test {wanted} ... {}", verdict(&outcome)));
+        let failed = u64::from(outcome.is_err());
+        console.line(&format!("selftest: {} passed, {failed} failed", 1 - failed));
+        libipc::exit(failed)
+    }
     let all = [
         handles::TESTS,
         notifications::TESTS,
         memory::TESTS,
         calls::TESTS,
         quotas::TESTS,
+        budgets::TESTS,
+        hardening::TESTS,
+        fuzz::TESTS,
         services::TESTS,
     ];
     for test in all
@@ -72,15 +95,11 @@ fn main(mut boot: Boot) -> Result<Infallible, StartError> {
         .flatten()
         .filter(|test| test.name.contains(&wanted))
     {
-        match (test.run)(&context) {
-            Ok(()) => {
-                passed += 1;
-                console.line(&format!("test {} ... ok", test.name));
-            }
-            Err(why) => {
-                failed += 1;
-                console.line(&format!("test {} ... FAILED: {why}", test.name));
-            }
+        let outcome = (test.run)(&context);
+        console.line(&format!("test {} ... {}", test.name, verdict(&outcome)));
+        match outcome {
+            Ok(()) => passed += 1,
+            Err(_) => failed += 1,
         }
     }
     console.line(&format!("selftest: {passed} passed, {failed} failed"));
