@@ -25,7 +25,7 @@ pub const USAGE: &str = "\
   --check      fail if an operation costs more than the committed figures allow
   --update     write the committed figures, and the table in docs/PERFORMANCE.md
   --no-build   measure what was built before
-or: bench pebble [--rounds N] [--update] [PROGRAM]...
+or: bench pebble [--rounds N] [--update] [--no-build] [PROGRAM]...
   the language beside Lua and CPython, on this machine
   --rounds N   how often each program runs in each language (5)
   --update     write the tables into docs/PERFORMANCE.md";

@@ -15,9 +15,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// The heading under which the tables stand in the page.
-const HEADING: &str = "## Pebble beside its peers\n";
+const HEADING: &str = "## Pebble\n";
 
 /// The timed programs.
 const PROGRAMS: [&str; 13] = [
@@ -64,18 +65,31 @@ impl Language {
                 vec![pebble, "run".into(), "--root".into(), "/".into(), file]
             }
             Language::Lua => vec!["lua5.4".into(), file],
-            Language::Python => vec!["python3".into(), file],
+            Language::Python => vec![python().into(), file],
         }
     }
 }
 
+/// The interpreter itself: what stands in the path may be a script that looks for it, whose time is not its.
+fn python() -> &'static str {
+    static PYTHON: OnceLock<String> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let asked = ["-c", "import sys; print(sys.executable)"];
+        let answer = output_of(Command::new("python3").args(asked)).unwrap_or_default();
+        let path = answer.trim();
+        String::from(if path.is_empty() { "python3" } else { path })
+    })
+}
+
 /// Runs the verb.
 pub fn run(mut arguments: Arguments) -> Result<()> {
-    let (mut rounds, mut is_updated, mut programs) = (5usize, false, Vec::new());
+    let (mut rounds, mut is_updated, mut is_built, mut programs) =
+        (5usize, false, false, Vec::new());
     while let Some(argument) = arguments.take_next()? {
         match &argument {
             Argument::Option(option) if option == "rounds" => rounds = arguments.parsed()?,
             Argument::Option(option) if option == "update" => is_updated = true,
+            Argument::Option(option) if option == "no-build" => is_built = true,
             Argument::Word(word) if PROGRAMS.contains(&word.as_str()) => {
                 programs.push(word.clone());
             }
@@ -90,7 +104,9 @@ pub fn run(mut arguments: Arguments) -> Result<()> {
     if programs.is_empty() {
         programs = PROGRAMS.map(String::from).to_vec();
     }
-    run_command(cargo().args(["build", "--release", "--bin", "pebble"]))?;
+    if !is_built {
+        run_command(cargo().args(["build", "--release", "--bin", "pebble"]))?;
+    }
     let tables = times(&programs, rounds)? + "\n" + &counts()?;
     println!("{tables}");
     if is_updated {
