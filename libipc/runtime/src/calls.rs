@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Calls under way at once, at most. More is refused, so that a server that is slow to finish can't grow without limit.
-pub const MAX_CALLS: usize = 256;
+pub const MAX_CALLS: usize = 512;
 
 /// Names a call under way; never the same twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 
 /// Tasks at once, at most.
-pub const MAX_TASKS: usize = 256;
+pub const MAX_TASKS: usize = 512;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Ends = Rc<RefCell<BTreeMap<CallId, End>>>;
@@ -37,6 +37,10 @@ pub struct Executor {
     next: u64,
     ends: Ends,
 }
+
+/// Names a task; never the same twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TaskId(u64);
 
 /// There are [`MAX_TASKS`] tasks already. The task did not begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,17 +65,26 @@ impl Executor {
     ///
     /// # Errors
     /// `TooManyTasks`.
-    pub fn spawn(&mut self, task: impl Future<Output = ()> + 'static) -> Result<(), TooManyTasks> {
+    pub fn spawn(
+        &mut self,
+        task: impl Future<Output = ()> + 'static,
+    ) -> Result<TaskId, TooManyTasks> {
         if self.tasks.len() >= MAX_TASKS {
             return Err(TooManyTasks);
         }
+        let id = TaskId(self.next);
         self.tasks.insert(
-            self.next,
+            id.0,
             (Arc::new(Bell(AtomicBool::new(true))), Box::pin(task)),
         );
         self.next += 1;
         self.run();
-        Ok(())
+        Ok(id)
+    }
+
+    /// Drops a task where it stands: what it held is given back, what it waited for comes to nobody. `false` if it has ended.
+    pub fn cancel(&mut self, task: TaskId) -> bool {
+        self.tasks.remove(&task.0).is_some()
     }
 
     /// Hands the end of a call to the task that waits for it, and runs that task on. What nobody waits for comes back.
@@ -99,8 +112,8 @@ impl Executor {
         self.tasks.is_empty()
     }
 
-    /// Polls what was woken until nothing more is.
-    fn run(&mut self) {
+    /// Runs the tasks that were woken until nothing more is: after a waker that is not one of a call's (a timer's, say) was used.
+    pub fn run(&mut self) {
         while let Some(key) = self
             .tasks
             .iter()
@@ -126,16 +139,55 @@ impl Waiting {
     /// Waits for a started call.
     pub fn on<T, E>(&self, pending: Pending<T, E>) -> Answer<T, E> {
         Answer {
+            end: self.end_of(pending.id()),
             pending: Some(pending),
+        }
+    }
+
+    /// Waits for the end of a started call, for whoever finishes its `Pending` otherwise.
+    pub fn end_of(&self, id: CallId) -> EndOf {
+        EndOf {
+            id,
             ends: self.0.clone(),
         }
     }
 }
 
+/// The end of a call, once it is there.
+pub struct EndOf {
+    id: CallId,
+    ends: Ends,
+}
+
+impl Future for EndOf {
+    type Output = Completed;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Completed> {
+        let end = self.ends.borrow_mut().remove(&self.id);
+        match end {
+            Some(End::Here(completed)) => Poll::Ready(completed),
+            Some(End::Awaited(_)) | None => {
+                self.ends
+                    .borrow_mut()
+                    .insert(self.id, End::Awaited(context.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for EndOf {
+    fn drop(&mut self) {
+        // What came is dropped after the borrow: it gives its place back to the calls.
+        let end = self.ends.borrow_mut().remove(&self.id);
+        drop(end);
+    }
+}
+
 /// The answer of a call, once it is there.
 pub struct Answer<T, E> {
+    end: EndOf,
     pending: Option<Pending<T, E>>,
-    ends: Ends,
 }
 
 // The pending call is only moved, never pinned.
@@ -145,32 +197,14 @@ impl<T, E> Future for Answer<T, E> {
     type Output = Result<T, CallError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let id = self
+        let Poll::Ready(completed) = Pin::new(&mut self.end).poll(context) else {
+            return Poll::Pending;
+        };
+        let pending = self
             .pending
-            .as_ref()
-            .expect("a future is not polled after its end")
-            .id();
-        let end = self.ends.borrow_mut().remove(&id);
-        match end {
-            Some(End::Here(completed)) => {
-                let pending = self.pending.take().expect("it was there a moment ago");
-                Poll::Ready(pending.finish(completed))
-            }
-            Some(End::Awaited(_)) | None => {
-                self.ends
-                    .borrow_mut()
-                    .insert(id, End::Awaited(context.waker().clone()));
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<T, E> Drop for Answer<T, E> {
-    fn drop(&mut self) {
-        if let Some(pending) = &self.pending {
-            self.ends.borrow_mut().remove(&pending.id());
-        }
+            .take()
+            .expect("a future is not polled after its end");
+        Poll::Ready(pending.finish(completed))
     }
 }
 

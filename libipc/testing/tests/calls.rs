@@ -453,3 +453,61 @@ fn a_task_makes_one_call_after_the_other_and_its_server_never_waits() {
     });
     assert_eq!(server.join(), Ok(()));
 }
+
+#[test]
+fn a_cancelled_task_gives_back_what_it_held_and_its_call_comes_to_nobody() {
+    let mut setup = Setup::new();
+    let server = setup.start();
+    setup.as_client(|client| {
+        let mut endpoint = Endpoint::create().unwrap();
+        let mut executor = libipc::executor::Executor::new();
+        let held = std::rc::Rc::new(());
+        let (calls, waiting) = (endpoint.calls(), executor.waiting());
+        let connection = client.connection().duplicate().unwrap();
+        let kept = held.clone();
+        let task = executor
+            .spawn(async move {
+                let client = sample::Client::adopt(connection);
+                let started = client.start_add(&calls, soon(), 1u64, 1u64).unwrap();
+                waiting.on(started).await.unwrap();
+                drop(kept);
+                panic!("it was cancelled before its call ended");
+            })
+            .unwrap();
+        assert!(executor.cancel(task));
+        assert!(!executor.cancel(task), "it is gone");
+        assert_eq!(std::rc::Rc::strong_count(&held), 1);
+        let Wake::Completed(done) = endpoint.receive(None) else {
+            panic!("the call ends all the same")
+        };
+        assert!(executor.completed(done).is_some(), "nobody waits for it");
+        assert_eq!(endpoint.calls().under_way(), 0);
+    });
+    assert_eq!(server.join(), Ok(()));
+}
+
+#[test]
+fn a_task_goes_on_when_something_else_wakes_it() {
+    let mut executor = libipc::executor::Executor::new();
+    let wakers = std::rc::Rc::new(std::cell::RefCell::new(Vec::<std::task::Waker>::new()));
+    let (seen, is_over) = (
+        wakers.clone(),
+        std::rc::Rc::new(std::cell::Cell::new(false)),
+    );
+    let over = is_over.clone();
+    executor
+        .spawn(std::future::poll_fn(move |context| {
+            if over.get() {
+                return std::task::Poll::Ready(());
+            }
+            seen.borrow_mut().push(context.waker().clone());
+            std::task::Poll::Pending
+        }))
+        .unwrap();
+    executor.run();
+    assert_eq!(wakers.borrow().len(), 1, "nothing woke it");
+    is_over.set(true);
+    wakers.borrow()[0].wake_by_ref();
+    executor.run();
+    assert!(executor.is_empty());
+}
