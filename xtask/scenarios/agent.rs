@@ -30,16 +30,20 @@ pub const SCENARIOS: &[Scenario] = &[
         run: files,
     },
     Scenario {
+        name: "agentd: a tree is listed page by page, each name once",
+        run: tree,
+    },
+    Scenario {
+        name: "agentd: a file is replaced at once, and one writer at a time compares its version",
+        run: replaced,
+    },
+    Scenario {
         name: "agentd: Pebble source is evaluated",
         run: eval,
     },
     Scenario {
         name: "agentd: shell.run carries bytes through pipes",
         run: shell_run,
-    },
-    Scenario {
-        name: "agentd: rpc.discover describes every method that answers",
-        run: discover,
     },
     Scenario {
         name: "agentd: HTTP serves /rpc, /healthz and /openrpc.json and nothing else",
@@ -68,6 +72,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "agentd: a client that stalls delays nobody",
         run: stalled_client,
+    },
+    Scenario {
+        name: "agentd: rpc.discover describes every method that answers",
+        run: discover,
     },
 ];
 
@@ -219,6 +227,118 @@ fn files() -> Result<()> {
     )?;
     let bytes = agent.ask("fs.read", json!({ "path": "/b.bin", "encoding": "b64" }))?;
     expect_equal("bytes", text(&bytes, "/data")?, "AAEC/w==")
+}
+
+fn tree() -> Result<()> {
+    let guest = Guest::boot("tree")?;
+    let mut agent = guest.agent()?;
+    let mut list = |params: Value| -> Result<(Vec<String>, Value)> {
+        let listing = agent.ask("fs.list", params)?;
+        let entries = array(&listing, "/entries")?.iter();
+        let names = entries.filter_map(|entry| Some(entry["name"].as_str()?.to_string()));
+        Ok((names.collect(), listing["next_cursor"].clone()))
+    };
+    let (all, next) = list(json!({ "path": "/system", "recursive": true, "limit": 1000 }))?;
+    expect_equal("the end", next, Value::Null)?;
+    if all.len() < 100 || !all.contains(&"bin/echo.peb".to_string()) {
+        bail!("only {} names: {all:?}", all.len());
+    }
+    let unique: BTreeSet<&String> = all.iter().collect();
+    expect_equal("names that are there twice", all.len() - unique.len(), 0)?;
+    for limit in [1, 7, 64] {
+        let (mut found, mut cursor) = (Vec::new(), Value::Null);
+        loop {
+            let page =
+                json!({ "path": "/system", "recursive": true, "limit": limit, "cursor": cursor });
+            let (names, next) = list(page)?;
+            found.extend(names);
+            cursor = next;
+            if cursor.is_null() {
+                break;
+            }
+        }
+        expect_equal("pages", &found, &all)?;
+    }
+    let (programs, _) =
+        list(json!({ "path": "/system", "recursive": true, "glob": "*.peb", "limit": 1000 }))?;
+    let expected: Vec<String> = all
+        .iter()
+        .filter(|name| name.ends_with(".peb"))
+        .cloned()
+        .collect();
+    expect_equal("programs", programs, expected)?;
+    let (flat, _) = list(json!({ "path": "/system/bin", "glob": "[a-c]*.peb" }))?;
+    if flat.is_empty() || flat.iter().any(|name| name > &"d".to_string()) {
+        bail!("the pattern does not hold: {flat:?}");
+    }
+    Ok(())
+}
+
+fn replaced() -> Result<()> {
+    let guest = Guest::boot("replaced")?;
+    let mut agent = guest.agent()?;
+    let contents = |letter: char| String::from(letter).repeat(100_000);
+    agent.write_file("/whole.txt", &contents('a'))?;
+    let version = number(
+        &agent.ask("fs.stat", json!({ "path": "/whole.txt" }))?,
+        "/version",
+    )?;
+    // Ten writers that all expect the same version: one of them is right.
+    let mut writers = Vec::new();
+    for letter in 'b'..='k' {
+        let mut writer = guest.agent()?;
+        let write =
+            json!({ "path": "/whole.txt", "data": contents(letter), "expect_version": version });
+        writer.start("fs.write", write)?;
+        writers.push(writer);
+    }
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        let read = agent.ask("fs.read", json!({ "path": "/whole.txt", "sha256": true }))?;
+        let data = text(&read, "/data")?;
+        let first = data.chars().next().context("it is empty")?;
+        if data != contents(first) {
+            bail!("a reader sees a mixture");
+        }
+        expect_equal("digest", text(&read, "/sha256")?.len(), 64)?;
+        readers.push(first);
+    }
+    let mut done = 0;
+    for writer in &mut writers {
+        let reply = writer.read(step())?;
+        match reply["error"]["code"].as_i64() {
+            None => done += 1,
+            Some(code) => expect_equal("code", code, -31005)?,
+        }
+    }
+    expect_equal("writers that were right", done, 1)?;
+    let listing = agent.ask("fs.list", json!({ "path": "/", "limit": 1000 }))?;
+    if listing.to_string().contains(".agentd-") {
+        bail!("something temporary was left: {listing}");
+    }
+    // In the middle, with a mode, and only if it is there.
+    agent.ask(
+        "fs.write",
+        json!({ "path": "/whole.txt", "data": "MIDDLE", "offset": 10 }),
+    )?;
+    let part = agent.ask(
+        "fs.read",
+        json!({ "path": "/whole.txt", "offset": 9, "length": 8 }),
+    )?;
+    expect_contains("part", text(&part, "/data")?, "MIDDLE")?;
+    agent.ask(
+        "fs.write",
+        json!({ "path": "/mode.txt", "data": "x", "mode": 0o600 }),
+    )?;
+    let stat = agent.ask("fs.stat", json!({ "path": "/mode.txt" }))?;
+    expect_equal("mode", number(&stat, "/mode")?, 0o600)?;
+    agent.write_file("/mode.txt", "y")?;
+    let stat = agent.ask("fs.stat", json!({ "path": "/mode.txt" }))?;
+    expect_equal("mode of its successor", number(&stat, "/mode")?, 0o600)?;
+    let absent = json!({ "path": "/absent.txt", "data": "x", "create": false });
+    agent.must_refuse(-31003, "fs.write", absent)?;
+    let both = json!({ "path": "/mode.txt", "data": "x", "offset": 1, "atomic": true });
+    agent.must_refuse(-32602, "fs.write", both).map(drop)
 }
 
 fn eval() -> Result<()> {

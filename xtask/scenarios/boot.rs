@@ -33,10 +33,6 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "boot: a damaged file in the boot image costs only that file",
         run: damaged_file,
     },
-];
-
-/// Those that need agentd.
-pub const OF_AGENTD: &[Scenario] = &[
     Scenario {
         name: "boot: one processor reaches the prompt and agentd answers",
         run: || reaches_prompt(1),

@@ -189,7 +189,7 @@ fn handles() -> Result<()> {
         "limits": { "memory_kib": null, "cpu_ms": null, "wall_ms": null, "handles": null, "threads": null, "children": null },
         "group": null, "source": null, "modules": null,
     });
-    let streams = json!({ "input": reader, "output": writer, "error": writer, "terminal": null });
+    let streams = json!({ "input": reader, "output": writer, "error": writer, "terminal": null, "report": null });
     let spawn = call("spawn", json!({ "request": request, "streams": streams }));
     let mut stranger = guest.agent()?;
     stranger.must_refuse(-31002, "ipc.call", spawn.clone())?;

@@ -2,7 +2,7 @@
 
 use crate::Scenario;
 use crate::support::{Call, Guest, array, expect_equal, number, step, text};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use xtask::deadline::Deadline;
@@ -59,7 +59,18 @@ fn connections() -> Result<()> {
     churn()?;
     let first = usage(&mut agent)?;
     churn()?;
-    expect_equal("free memory and objects", usage(&mut agent)?, first)
+    let second = usage(&mut agent)?;
+    // Each login is a record of the audit trail, some 160 bytes in agentd's ring and in the log, which take memory until they are full. A page that was lost with
+    // each connection would be 400 KiB.
+    let lost = first.free_bytes.saturating_sub(second.free_bytes);
+    if lost > 64 << 10 {
+        bail!("{lost} bytes are lost: {first:?}, {second:?}");
+    }
+    let second = Usage {
+        free_bytes: first.free_bytes,
+        ..second
+    };
+    expect_equal("objects and handles", second, first)
 }
 
 /// What is in use.

@@ -8,6 +8,7 @@
 mod agent;
 mod boot;
 mod broken;
+mod connections;
 mod console;
 mod errors;
 mod faults;
@@ -15,9 +16,11 @@ mod figures;
 mod interfaces;
 mod kills;
 mod leaks;
+mod programs;
 mod public_client;
 mod shell;
 mod support;
+mod tokens;
 mod transfers;
 mod values;
 
@@ -42,6 +45,12 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
         interfaces::SCENARIOS,
         broken::SCENARIOS,
         faults::SCENARIOS,
+        agent::SCENARIOS,
+        connections::SCENARIOS,
+        tokens::SCENARIOS,
+        programs::SCENARIOS,
+        errors::SCENARIOS,
+        public_client::SCENARIOS,
         kills::SCENARIOS,
         leaks::SCENARIOS,
         transfers::SCENARIOS,
@@ -52,13 +61,7 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
 /// Scenarios that talk to agentd. They describe what it has to do and join the others one by one as it does; until then they run when
 /// asked for, with `--agentd` in front of the filter.
 fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
-    let files = [
-        boot::OF_AGENTD,
-        shell::SCENARIOS,
-        agent::SCENARIOS,
-        errors::SCENARIOS,
-        public_client::SCENARIOS,
-    ];
+    let files = [shell::SCENARIOS];
     files.into_iter().flatten()
 }
 

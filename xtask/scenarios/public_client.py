@@ -29,8 +29,8 @@ class Lines:
     def receive(self):
         return json.loads(self.file.readline())
 
-    def call(self, method, **params):
-        self.send(request(method, params=params or None, id=next(IDS)))
+    def call(self, name, /, **params):
+        self.send(request(name, params=params or None, id=next(IDS)))
         return parse(self.receive())
 
 
@@ -41,8 +41,8 @@ class Http:
         self.url = f"http://127.0.0.1:{port}/rpc"
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def call(self, method, **params):
-        body = json.dumps(request(method, params=params or None, id=next(IDS))).encode()
+    def call(self, name, /, **params):
+        body = json.dumps(request(name, params=params or None, id=next(IDS))).encode()
         message = urllib.request.Request(self.url, data=body, headers=self.headers)
         with urllib.request.urlopen(message, timeout=TIMEOUT_SECONDS) as reply:
             return parse(json.loads(reply.read()))

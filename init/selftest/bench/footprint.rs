@@ -46,6 +46,7 @@ pub fn measure(bench: &mut Bench, processes: &process::Client) -> Result<(), Sta
         output: connection.duplicate()?,
         error: connection,
         terminal: None,
+        report: None,
     };
     let failed = |error| StartError::Other(format!("{PROGRAM}: {error}"));
     let pid = processes

@@ -52,6 +52,7 @@ impl Shell {
             output: opened.output,
             error: opened.error,
             terminal: Some(opened.terminal),
+            report: None,
         };
         processes
             .spawn(patience(), request, streams)

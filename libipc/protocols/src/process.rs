@@ -169,6 +169,36 @@ pub struct Streams {
     pub error: Handle<Connection>,
     /// The controlling terminal.
     pub terminal: Option<Handle<Connection>>,
+    /// Where a program that is run for its value writes its [`Report`]; such a program has no terminal.
+    pub report: Option<Handle<Connection>>,
+}
+
+/// What became of a program that was run for its value: written in postcard to [`Streams::report`] when it ends by itself.
+#[message]
+pub struct Report {
+    /// The value of the expression that is its last statement, as JSON; `None` if the last statement is none, or its value can't be written so.
+    pub value: Option<String>,
+    /// The same as the program itself would write it; `None` if the last statement is no expression.
+    pub repr: Option<String>,
+    /// Steps of the engine that it took.
+    pub steps: u64,
+    /// The error that ended it.
+    pub thrown: Option<Thrown>,
+}
+
+/// An error that ended a program.
+#[message]
+pub struct Thrown {
+    /// Its class.
+    pub class: String,
+    /// What happened.
+    pub detail: String,
+    /// The file, as its path from the root without the leading slash.
+    pub file: String,
+    /// The line, from 1; 0 if it is not known.
+    pub line: u32,
+    /// The calls that led there, outermost first: function (empty for the top level of a file), file, line.
+    pub trace: Vec<(String, String, u32)>,
 }
 
 /// Errors of processes.

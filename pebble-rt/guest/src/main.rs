@@ -19,18 +19,21 @@ mod processes;
 mod pumps;
 mod services;
 mod terminal;
+mod value;
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use libipc::{Boot, StartError};
-use pebble_rt::engine::{Limits, Step};
+use libipc::{Boot, Connection, StartError};
+use pebble_rt::engine::{Limits, ProgramError, Step};
 use pebble_rt::system::{Data, ModuleContent, Stream};
 use pebble_rt::vm::Vm;
-use protocols::process::GuestConfig;
+use protocols::process::{GuestConfig, Report};
+use protocols::stream;
 
+use descriptors::Output;
 use guest::Guest;
 
 /// Steps between two looks at what else there is to do.
@@ -44,8 +47,11 @@ fn main(mut boot: Boot) -> Result<(), StartError> {
     let label = boot.name().trim_start_matches('/').to_string();
     let arguments: Vec<String> = boot.arguments().to_vec();
     let environment: Vec<(String, String)> = boot.environment().to_vec();
+    let report = boot
+        .optional_handle::<Connection>("report")
+        .map(|report| Output::new(stream::Client::adopt(report)));
     let guest = Guest::new(&mut boot, &config)?;
-    let status = run(guest, &label, config, arguments, environment);
+    let status = run(guest, &label, config, arguments, environment, report);
     libipc::exit(status)
 }
 
@@ -56,6 +62,7 @@ fn run(
     config: GuestConfig,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    report: Option<Output>,
 ) -> u64 {
     let program = match config.source {
         Some(source) => ModuleContent::Source(source),
@@ -82,24 +89,46 @@ fn run(
             return complain(&mut vm, "arguments and environment do not fit into memory");
         }
     }
-    let loaded = match program {
-        ModuleContent::Source(source) => vm.load_source(label, &source),
-        ModuleContent::Bytecode(bytes) => vm.load_bytecode(label, &bytes),
+    let kept = match &program {
+        ModuleContent::Source(source) if report.is_some() => value::keeping_value(source),
+        _ => None,
     };
-    if let Err(error) = loaded {
-        return complain(&mut vm, &error.to_string());
+    let has_value = kept.is_some();
+    let outcome = execute(&mut vm, label, kept.map_or(program, ModuleContent::Source));
+    if let Some(out) = report {
+        let report = value::report(&mut vm, has_value, outcome.as_ref().err());
+        send(&out, &report);
+    }
+    match outcome {
+        Ok(status) => {
+            // What was printed must be out before anybody hears of the end.
+            vm.wait(pebble_rt::system::Patience::Poll);
+            u64::from(status as u8)
+        }
+        Err(error) => complain(&mut vm, &error.to_string()),
+    }
+}
+
+/// Runs what is there to run, and gives the status it ended with.
+fn execute(vm: &mut Vm, label: &str, program: ModuleContent) -> Result<i32, ProgramError> {
+    match program {
+        ModuleContent::Source(source) => vm.load_source(label, &source)?,
+        ModuleContent::Bytecode(bytes) => vm.load_bytecode(label, &bytes)?,
     }
     loop {
         match vm.run(FUEL) {
             Step::Yielded => {}
             Step::Blocked(patience) => vm.wait(patience),
-            Step::Finished(status) => {
-                // What was printed must be out before anybody hears of the end.
-                vm.wait(pebble_rt::system::Patience::Poll);
-                return u64::from(status as u8);
-            }
-            Step::Failed(error) => return complain(&mut vm, &error.to_string()),
+            Step::Finished(status) => return Ok(status),
+            Step::Failed(error) => return Err(error),
         }
+    }
+}
+
+/// If nobody reads the report any more, nobody misses it.
+fn send(out: &Output, report: &Report) {
+    if let Ok(bytes) = postcard::to_allocvec(report) {
+        let _ = out.write(&bytes).and_then(|()| out.flush());
     }
 }
 

@@ -376,6 +376,7 @@ fn start(
         output,
         error,
         terminal: terminal.filter(|_| !is_background),
+        report: None,
     };
     let pid = guest
         .services

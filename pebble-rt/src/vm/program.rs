@@ -105,6 +105,11 @@ impl Vm {
         (self.core.heap.used_bytes(), self.core.heap.peak_bytes())
     }
 
+    /// Steps that were run so far.
+    pub fn steps(&self) -> u64 {
+        self.core.limits.steps.saturating_sub(self.core.steps_left)
+    }
+
     /// Parses and compiles a program; nothing runs before [`run`](Self::run). In a session, variables, functions and
     /// modules of what ran before stay.
     pub fn load_source(&mut self, label: &str, source: &str) -> Result<(), ProgramError> {

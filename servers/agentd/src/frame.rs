@@ -100,44 +100,6 @@ impl Lines {
     }
 }
 
-/// Bytes that wait to be sent. Taking the first of many costs no more than taking the first of few: what was sent is cut off only when it is the greater part.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outbox {
-    bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Outbox {
-    /// Bytes that wait.
-    pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// Whether none do.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Puts bytes behind the others.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// The first bytes, `most` of them at most.
-    pub fn first(&self, most: usize) -> &[u8] {
-        &self.bytes[self.sent..][..most.min(self.len())]
-    }
-
-    /// Forgets the first bytes; all, if there are not so many.
-    pub fn forget(&mut self, count: usize) {
-        self.sent += count.min(self.len());
-        if 2 * self.sent >= self.bytes.len() {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,24 +160,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_waits_goes_out_once_and_in_order(pieces in proptest::collection::vec(0usize..50, 0..40), most in 1usize..30) {
-            let (mut outbox, mut expected, mut sent) = (Outbox::default(), Vec::new(), Vec::new());
-            for length in pieces {
-                let piece: Vec<u8> = (0..length).map(|at| (expected.len() + at) as u8).collect();
-                outbox.push(&piece);
-                expected.extend(piece);
-                let first = outbox.first(most).to_vec();
-                outbox.forget(first.len());
-                sent.extend(first);
-                prop_assert_eq!(outbox.len(), expected.len() - sent.len());
-            }
-            sent.extend(outbox.first(usize::MAX));
-            outbox.forget(usize::MAX);
-            prop_assert!(outbox.is_empty());
-            prop_assert_eq!(sent, expected);
-        }
-
         #[test]
         fn it_does_not_matter_how_bytes_arrive(texts in proptest::collection::vec("[a-z{}]{1,20}", 0..10), cut in 1usize..9) {
             let bytes: Vec<u8> = texts.iter().flat_map(|text| [text.as_bytes(), b"\n"].concat()).collect();

@@ -57,8 +57,12 @@ enum Body {
     Chunked,
 }
 
-/// Takes one request from the front of `buffer`; `None` if it is not complete. What was used is removed.
-pub fn next(buffer: &mut Vec<u8>, limit: usize) -> Result<Option<Request>, HttpError> {
+/// Takes one request from the front of `buffer`; `None` if it is not complete. What was used is removed. `limit` says by the headers how many bytes the body
+/// may have, so that a stranger's is not waited for.
+pub fn next(
+    buffer: &mut Vec<u8>,
+    limit: impl FnOnce(&Request) -> usize,
+) -> Result<Option<Request>, HttpError> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
     let head = match parsed.parse(buffer) {
@@ -74,6 +78,7 @@ pub fn next(buffer: &mut Vec<u8>, limit: usize) -> Result<Option<Request>, HttpE
         return Err(HttpError::HeadTooLarge);
     }
     let (mut request, body) = describe(&parsed)?;
+    let limit = limit(&request);
     let used = match body {
         Body::Length(length) if length > limit => return Err(HttpError::BodyTooLarge),
         Body::Length(length) if buffer.len() < head + length => return Ok(None),
@@ -143,8 +148,9 @@ fn describe(parsed: &httparse::Request<'_, '_>) -> Result<(Request, Body), HttpE
     }
 }
 
+/// The body and how many bytes it took. It is copied once it is complete: bytes come in small pieces, and all of them are looked at each time.
 fn dechunk(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize)>, HttpError> {
-    let (mut body, mut at) = (Vec::new(), 0);
+    let (mut chunks, mut length, mut at) = (Vec::new(), 0, 0);
     loop {
         let (start, size) = match httparse::parse_chunk_size(&bytes[at..]) {
             Ok(httparse::Status::Complete((line, size))) => (
@@ -157,11 +163,12 @@ fn dechunk(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize)>, HttpE
             Ok(httparse::Status::Partial) => return Ok(None),
             Err(_) => return Err(HttpError::Malformed),
         };
-        if size > limit - body.len() {
+        if size > limit - length {
             return Err(HttpError::BodyTooLarge);
         }
         if size == 0 {
-            return trailer_end(&bytes[start..]).map(|end| end.map(|end| (body, start + end)));
+            let end = trailer_end(&bytes[start..])?;
+            return Ok(end.map(|end| (chunks.concat(), start + end)));
         }
         let Some(chunk) = bytes.get(start..start + size + 2) else {
             return Ok(None);
@@ -169,7 +176,8 @@ fn dechunk(bytes: &[u8], limit: usize) -> Result<Option<(Vec<u8>, usize)>, HttpE
         if &chunk[size..] != b"\r\n" {
             return Err(HttpError::Malformed);
         }
-        body.extend_from_slice(&chunk[..size]);
+        chunks.push(&chunk[..size]);
+        length += size;
         at = start + size + 2;
     }
 }
@@ -216,6 +224,7 @@ pub fn response(status: u16, content_type: &str, body: &[u8], keep_alive: bool) 
         404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Content Too Large",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         503 => "Service Unavailable",
@@ -247,7 +256,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn one(text: &str) -> Result<Option<Request>, HttpError> {
-        next(&mut text.as_bytes().to_vec(), 100)
+        next(&mut text.as_bytes().to_vec(), |_| 100)
     }
 
     #[test]
@@ -258,9 +267,15 @@ mod tests {
         ] {
             let mut buffer = text.as_bytes().to_vec();
             for cut in 0..buffer.len() - 3 {
-                assert_eq!(next(&mut buffer[..cut].to_vec(), 100), Ok(None), "{cut}");
+                assert_eq!(
+                    next(&mut buffer[..cut].to_vec(), |_| 100),
+                    Ok(None),
+                    "{cut}"
+                );
             }
-            let request = next(&mut buffer, 100).expect("valid").expect("complete");
+            let request = next(&mut buffer, |_| 100)
+                .expect("valid")
+                .expect("complete");
             assert_eq!(
                 (
                     request.verb.as_str(),
@@ -289,6 +304,27 @@ mod tests {
             one("POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n"),
             Err(HttpError::UnknownCoding)
         );
+    }
+
+    #[test]
+    fn the_headers_say_how_long_the_body_may_be() {
+        let text = |bearer: &str| {
+            format!(
+                "POST / HTTP/1.1\r\nAuthorization: Bearer {bearer}\r\nContent-Length: 50\r\n\r\n{}",
+                "x".repeat(50)
+            )
+        };
+        let next = |bearer: &str| {
+            next(&mut text(bearer).into_bytes(), |request| {
+                if request.bearer.as_deref() == Some("good") {
+                    50
+                } else {
+                    49
+                }
+            })
+        };
+        assert!(next("good").is_ok_and(|request| request.is_some()));
+        assert_eq!(next("bad"), Err(HttpError::BodyTooLarge));
     }
 
     #[test]
@@ -338,7 +374,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = next(&mut bytes, 100);
+            let _ = next(&mut bytes, |_| 100);
         }
 
         #[test]

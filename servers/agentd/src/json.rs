@@ -155,6 +155,30 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
+/// The largest integer up to which every reader of JSON is exact (RFC 8259 §6).
+const MAX_SAFE: u64 = (1 << 53) - 1;
+
+/// Writes integers beyond ±(2^53 − 1) as decimal strings, for readers that have only doubles.
+pub fn big_as_strings(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let is_big = match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => number > MAX_SAFE,
+                (None, Some(number)) => number.unsigned_abs() > MAX_SAFE,
+                (None, None) => false,
+            };
+            if is_big {
+                *value = Value::String(number.to_string());
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(big_as_strings),
+        Value::Object(members) => members
+            .iter_mut()
+            .for_each(|(_, value)| big_as_strings(value)),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +213,26 @@ mod tests {
             parse(b"18446744073709551615").expect("valid").as_u64(),
             Some(u64::MAX)
         );
+    }
+
+    #[test]
+    fn only_big_integers_become_strings() {
+        let mut value = parse(
+            br#"{"a":9007199254740991,"b":[9007199254740992,-9007199254740992,18446744073709551615],"c":1e300,"d":-1}"#,
+        )
+        .expect("valid");
+        big_as_strings(&mut value);
+        assert_eq!(
+            value.to_string(),
+            r#"{"a":9007199254740991,"b":["9007199254740992","-9007199254740992","18446744073709551615"],"c":1e+300,"d":-1}"#
+        );
+    }
+
+    #[test]
+    fn text_comes_through_as_it_is() {
+        let value = parse(br#""a\u0000b\u00fc\"\\\/""#).expect("valid");
+        assert_eq!(value, Value::String("a\0b\u{fc}\"\\/".to_string()));
+        assert_eq!(value.to_string(), "\"a\\u0000b\u{fc}\\\"\\\\/\"");
     }
 
     #[test]

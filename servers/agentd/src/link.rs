@@ -1,13 +1,16 @@
 //! One TCP connection: bytes in by position, bytes out by position, and who logged in on it.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use agentd::frame::{Lines, Outbox, Transport};
-use agentd::rpc::Id;
-use agentd::token::Token;
-use libipc::{CallId, Calls, Completed, Deadline, Instant, Pending};
-use protocols::socket::{Chunk, Error, MAX_CHUNK_BYTES, tcp};
+use libipc::{CallError, CallId, Calls, Completed, Deadline, Failure, Instant, Pending};
+use protocols::socket::{Chunk, Error, IpAddress, MAX_CHUNK_BYTES, tcp};
+
+use crate::budget::{Budget, Reserved};
+use crate::frame::{Lines, Transport};
+use crate::outbox::Outbox;
+use crate::token::Token;
 
 /// Bytes of replies that wait, at most.
 const MAX_WAITING_BYTES: usize = 4 << 20;
@@ -18,6 +21,39 @@ const IDLE_MS: u64 = 600_000;
 /// How long a peer may take no bytes.
 const STALLED_MS: u64 = 30_000;
 
+/// In which order replies are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// As requests end.
+    #[default]
+    Completion,
+    /// As requests came.
+    Arrival,
+}
+
+/// How integers beyond 2^53 − 1 are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BigIntegers {
+    /// As numbers.
+    #[default]
+    Numbers,
+    /// As decimal strings.
+    Strings,
+}
+
+/// What a login settled.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// Who.
+    pub subject: Option<Token>,
+    /// The client's name for itself.
+    pub client: String,
+    /// How it reads numbers.
+    pub big_integers: BigIntegers,
+    /// In which order it reads replies.
+    pub order: Order,
+}
+
 /// A connection.
 pub struct Link {
     tcp: tcp::Client,
@@ -27,9 +63,14 @@ pub struct Link {
     sending: Option<Pending<u64, Error>>,
     sent: u64,
     waiting: Outbox,
+    memory: Option<Reserved>,
     finishing: Option<Pending<(), Error>>,
     is_finished: bool,
     begun_ns: u64,
+    arrivals: VecDeque<u64>,
+    ready: BTreeMap<u64, Vec<u8>>,
+    /// Where it comes from.
+    pub address: IpAddress,
     /// What it speaks, once its first byte is known.
     pub transport: Option<Transport>,
     /// Bytes in lines.
@@ -37,12 +78,12 @@ pub struct Link {
     /// Bytes of HTTP.
     pub http: Vec<u8>,
     /// Who is logged in.
-    pub subject: Option<Token>,
+    pub session: Session,
     /// Wrong tokens so far.
     pub failures: u32,
-    /// Requests under way that have an id.
-    pub ids: BTreeSet<Id>,
-    /// Requests under way.
+    /// Whether a login is under way.
+    pub is_logging_in: bool,
+    /// Elements of texts that are not answered.
     pub in_flight: usize,
     /// Nothing more is read; it ends when everything is sent.
     pub is_closing: bool,
@@ -58,11 +99,19 @@ pub enum Event {
     None,
     /// Bytes.
     Data(Vec<u8>),
+    /// It was closed by us, for this reason.
+    Closed(&'static str),
 }
 
 impl Link {
-    /// Takes a connection over.
-    pub fn new(tcp: tcp::Client, calls: Calls, subject: Option<Token>) -> Self {
+    /// Takes a connection over. What it holds is taken from `memory`.
+    pub fn new(
+        tcp: tcp::Client,
+        address: IpAddress,
+        calls: Calls,
+        subject: Option<Token>,
+        memory: &Budget,
+    ) -> Self {
         Self {
             tcp,
             calls,
@@ -71,15 +120,22 @@ impl Link {
             sending: None,
             sent: 0,
             waiting: Outbox::default(),
+            memory: memory.reserve(0),
             finishing: None,
             is_finished: false,
             begun_ns: Instant::now().as_ns(),
+            arrivals: VecDeque::new(),
+            ready: BTreeMap::new(),
+            address,
             transport: None,
             lines: Lines::default(),
             http: Vec::new(),
-            subject,
+            session: Session {
+                subject,
+                ..Session::default()
+            },
             failures: 0,
-            ids: BTreeSet::new(),
+            is_logging_in: false,
             in_flight: 0,
             is_closing: false,
             has_ended: false,
@@ -92,13 +148,88 @@ impl Link {
         self.begun_ns = Instant::now().as_ns();
     }
 
+    /// The number of who is logged in.
+    pub fn subject_id(&self) -> Option<&str> {
+        self.session.subject.as_ref().map(|token| token.id.as_str())
+    }
+
+    /// Bytes that were received and not used yet.
+    fn unread(&self) -> usize {
+        self.lines.pending() + self.http.len()
+    }
+
+    /// Accounts for what is held; `false` if there is no memory for more.
+    fn account(&mut self) -> bool {
+        let held =
+            self.unread() + self.waiting.len() + self.ready.values().map(Vec::len).sum::<usize>();
+        let Some(memory) = &mut self.memory else {
+            return false;
+        };
+        match held.checked_sub(memory.bytes()) {
+            Some(more) => memory.grow(more),
+            None => {
+                memory.shrink_to(held);
+                true
+            }
+        }
+    }
+
+    /// Takes bytes that came; `false` if there is no memory for them.
+    pub fn take(&mut self, bytes: &[u8], transport: Transport) -> bool {
+        match transport {
+            Transport::Lines => self.lines.push(bytes),
+            Transport::Http => self.http.extend_from_slice(bytes),
+            Transport::Unknown => return false,
+        }
+        self.account()
+    }
+
+    /// Notes that a text came whose reply has to keep its place.
+    pub fn arrived(&mut self, text: u64) {
+        self.arrivals.push_back(text);
+    }
+
+    /// Takes the reply to a text (nothing, if it has none) and sends what is due by the order of arrival. Why it has to be closed, if it can't.
+    pub fn reply_in_order(&mut self, text: u64, bytes: Vec<u8>) -> Result<(), &'static str> {
+        self.ready.insert(text, bytes);
+        while let Some(first) = self.arrivals.front()
+            && let Some(bytes) = self.ready.remove(first)
+        {
+            self.arrivals.pop_front();
+            self.send(bytes)?;
+        }
+        if self.account() {
+            Ok(())
+        } else {
+            Err(self.fail("no memory for its replies"))
+        }
+    }
+
     /// Puts bytes behind what waits to be sent.
-    pub fn send(&mut self, bytes: &[u8]) {
-        if self.waiting.len().saturating_add(bytes.len()) > MAX_WAITING_BYTES {
-            self.is_dead = true;
-            return;
+    ///
+    /// # Errors
+    /// Why the connection has to be closed instead.
+    pub fn send(&mut self, bytes: Vec<u8>) -> Result<(), &'static str> {
+        if self.is_dead {
+            return Ok(());
+        }
+        // One reply of the greatest size always fits, so that the limit is about a reader who does not keep up.
+        let is_full = !self.waiting.is_empty()
+            && self.waiting.len().saturating_add(bytes.len()) > MAX_WAITING_BYTES;
+        if is_full {
+            return Err(self.fail("it does not read its replies"));
         }
         self.waiting.push(bytes);
+        if self.account() {
+            Ok(())
+        } else {
+            Err(self.fail("no memory for its replies"))
+        }
+    }
+
+    fn fail(&mut self, why: &'static str) -> &'static str {
+        self.is_dead = true;
+        why
     }
 
     /// Whether this call is one of its own.
@@ -113,32 +244,65 @@ impl Link {
     pub fn completed(&mut self, completed: Completed) -> Event {
         let id = completed.id();
         if let Some(pending) = self.receiving.take_if(|pending| pending.id() == id) {
-            match pending.finish(completed) {
-                // A call that was made again may bring bytes that came before.
-                Ok(chunk) if chunk.at == self.received => {
-                    self.received = self.received.saturating_add(chunk.data.len() as u64);
-                    self.has_ended |= chunk.end;
-                    return Event::Data(chunk.data);
-                }
-                _ => self.is_dead = true,
-            }
-        } else if let Some(pending) = self.sending.take_if(|pending| pending.id() == id) {
-            match pending.finish(completed) {
-                Ok(taken) => {
-                    let count = taken
-                        .saturating_sub(self.sent)
-                        .min(self.waiting.len() as u64);
-                    self.sent = self.sent.saturating_add(count);
-                    self.waiting.forget(count as usize);
-                }
-                Err(_) => self.is_dead = true,
-            }
-        } else if let Some(pending) = self.finishing.take_if(|pending| pending.id() == id) {
+            return self.received(pending.finish(completed));
+        }
+        if let Some(pending) = self.sending.take_if(|pending| pending.id() == id) {
+            return self.sent(pending.finish(completed));
+        }
+        if let Some(pending) = self.finishing.take_if(|pending| pending.id() == id) {
             self.is_finished = true;
             // The connection goes in any case.
             let _ = pending.finish(completed);
         }
         Event::None
+    }
+
+    fn received(&mut self, outcome: Result<Chunk, CallError<Error>>) -> Event {
+        match outcome {
+            // A call that was made again may bring bytes that came before.
+            Ok(chunk) if chunk.at == self.received => {
+                self.received = self.received.saturating_add(chunk.data.len() as u64);
+                self.has_ended |= chunk.end;
+                Event::Data(chunk.data)
+            }
+            Err(CallError::Failed(Failure::DeadlinePassed { .. })) if self.is_busy() => Event::None,
+            Err(CallError::Failed(Failure::DeadlinePassed { .. })) => {
+                self.is_dead = true;
+                Event::Closed("it says nothing")
+            }
+            _ => {
+                self.is_dead = true;
+                Event::None
+            }
+        }
+    }
+
+    /// Whether it may say nothing, because we have not said all.
+    fn is_busy(&self) -> bool {
+        self.in_flight > 0 || !self.waiting.is_empty()
+    }
+
+    fn sent(&mut self, outcome: Result<u64, CallError<Error>>) -> Event {
+        match outcome {
+            Ok(taken) => {
+                let count = taken
+                    .saturating_sub(self.sent)
+                    .min(self.waiting.len() as u64);
+                self.sent = self.sent.saturating_add(count);
+                self.waiting.advance(count as usize);
+                // It is less than before.
+                self.account();
+                Event::None
+            }
+            Err(CallError::Failed(Failure::DeadlinePassed { .. })) => {
+                self.is_dead = true;
+                Event::Closed("it does not read its replies")
+            }
+            Err(_) => {
+                self.is_dead = true;
+                Event::None
+            }
+        }
     }
 
     /// Starts what is due: the next bytes out, the next bytes in, the end.
@@ -155,45 +319,59 @@ impl Link {
             }
             return;
         }
-        if self.sending.is_none() && !self.waiting.is_empty() {
-            let terms = Deadline::after_ms(STALLED_MS);
-            match self.tcp.start_send(
-                &self.calls,
-                terms,
-                self.sent,
-                self.waiting.first(MAX_CHUNK_BYTES),
-            ) {
-                Ok(pending) => self.sending = Some(pending),
-                Err(_) => self.is_dead = true,
-            }
+        self.tend_sending();
+        self.tend_receiving();
+        self.tend_end();
+    }
+
+    fn tend_sending(&mut self) {
+        if self.sending.is_some() || self.waiting.is_empty() {
+            return;
         }
-        let wants_more = !self.is_closing && !self.has_ended;
-        if wants_more && self.receiving.is_none() {
-            let terms = match self.subject {
-                Some(_) => Deadline::after_ms(IDLE_MS),
-                None => Deadline::at(Instant::from_ns(self.begun_ns.saturating_add(LOGIN_NS))),
-            };
-            let most = MAX_CHUNK_BYTES as u32;
-            match self
-                .tcp
-                .start_receive(&self.calls, terms, self.received, most)
-            {
-                Ok(pending) => self.receiving = Some(pending),
-                Err(_) => self.is_dead = true,
-            }
+        let terms = Deadline::after_ms(STALLED_MS);
+        let bytes = self.waiting.first(MAX_CHUNK_BYTES);
+        match self.tcp.start_send(&self.calls, terms, self.sent, bytes) {
+            Ok(pending) => self.sending = Some(pending),
+            Err(_) => self.is_dead = true,
         }
-        let is_done = !wants_more && self.waiting.is_empty() && self.in_flight == 0;
-        if is_done && self.sending.is_none() && self.finishing.is_none() {
-            if self.is_finished {
-                self.is_dead = true;
-            } else if let Ok(pending) = self
-                .tcp
-                .start_finish(&self.calls, Deadline::after_ms(STALLED_MS))
-            {
-                self.finishing = Some(pending);
-            } else {
-                self.is_dead = true;
-            }
+    }
+
+    fn wants_more(&self) -> bool {
+        !self.is_closing && !self.has_ended
+    }
+
+    fn tend_receiving(&mut self) {
+        if !self.wants_more() || self.receiving.is_some() {
+            return;
+        }
+        let terms = match self.session.subject {
+            Some(_) => Deadline::after_ms(IDLE_MS),
+            None if self.is_busy() => Deadline::after_ms(LOGIN_NS / 1_000_000),
+            None => Deadline::at(Instant::from_ns(self.begun_ns.saturating_add(LOGIN_NS))),
+        };
+        let most = MAX_CHUNK_BYTES as u32;
+        match self
+            .tcp
+            .start_receive(&self.calls, terms, self.received, most)
+        {
+            Ok(pending) => self.receiving = Some(pending),
+            Err(_) => self.is_dead = true,
+        }
+    }
+
+    fn tend_end(&mut self) {
+        let is_done = !self.wants_more() && self.waiting.is_empty() && self.in_flight == 0;
+        if !is_done || self.sending.is_some() || self.finishing.is_some() {
+            return;
+        }
+        if self.is_finished {
+            self.is_dead = true;
+            return;
+        }
+        let terms = Deadline::after_ms(STALLED_MS);
+        match self.tcp.start_finish(&self.calls, terms) {
+            Ok(pending) => self.finishing = Some(pending),
+            Err(_) => self.is_dead = true,
         }
     }
 

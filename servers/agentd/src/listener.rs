@@ -1,7 +1,12 @@
-//! Listening: a port of netd's, asked for again whenever netd has no network yet or was restarted.
+//! Listening: a port of netd's, asked for again whenever netd has no network yet or was restarted. The socket is kept in the capsule: who connects while we are
+//! restarted waits for the next incarnation to take it up.
 
-use libipc::{Calls, Completed, Connection, Deadline, Handle, Instant, Pending};
+use libipc::{
+    CallError, Calls, Completed, Connection, Deadline, Failure, Handle, Instant, Pending,
+};
 use protocols::socket::{self, Error, SocketAddress, tcp_listener};
+
+use crate::system::System;
 
 /// The port.
 const PORT: u16 = 7000;
@@ -29,17 +34,23 @@ enum State {
 /// The listening socket.
 pub struct Listener {
     socket: socket::Client,
+    system: System,
     calls: Calls,
     state: State,
 }
 
 impl Listener {
-    /// Begins to listen at the next [`tend`](Self::tend).
-    pub fn new(socket: socket::Client, calls: Calls) -> Self {
-        let state = State::Idle { try_at: 0 };
+    /// Goes on with the socket that the last incarnation had, or begins to listen at the next [`tend`](Self::tend).
+    pub fn new(socket: socket::Client, system: System) -> Self {
+        let kept = system.state.borrow().take_listener();
+        let state = match kept {
+            Some(listener) => State::Listening(tcp_listener::Client::adopt(listener)),
+            None => State::Idle { try_at: 0 },
+        };
         Self {
             socket,
-            calls,
+            calls: system.calls.clone(),
+            system,
             state,
         }
     }
@@ -58,6 +69,12 @@ impl Listener {
         }
     }
 
+    /// The socket is of no use any more: netd was restarted, say.
+    fn lost(&self) -> State {
+        self.system.state.borrow().drop_listener();
+        Self::later()
+    }
+
     /// Starts what is due.
     pub fn tend(&mut self) {
         let state = core::mem::replace(&mut self.state, State::Idle { try_at: 0 });
@@ -72,7 +89,7 @@ impl Listener {
             State::Listening(client) => {
                 match client.start_accept(&self.calls, Deadline::after_ms(ACCEPT_MS)) {
                     Ok(pending) => State::Accepting(client, pending),
-                    Err(_) => Self::later(),
+                    Err(_) => self.lost(),
                 }
             }
             other => other,
@@ -88,26 +105,28 @@ impl Listener {
         }
     }
 
-    /// Takes the end of the call that the listener [`awaits`](Self::awaits): a new connection, if it brought one.
-    pub fn completed(&mut self, completed: Completed) -> Option<Handle<Connection>> {
+    /// Takes the end of the call that the listener [`awaits`](Self::awaits): a new connection and where it comes from, if it brought one.
+    pub fn completed(
+        &mut self,
+        completed: Completed,
+    ) -> Option<(Handle<Connection>, SocketAddress)> {
         let mut accepted = None;
         self.state = match core::mem::replace(&mut self.state, Self::later()) {
             State::Asking(pending) => match pending.finish(completed) {
                 Ok((listener, port)) => {
                     libipc::info!("listening on port {port}");
+                    self.system.state.borrow().keep_listener(&listener);
                     State::Listening(tcp_listener::Client::adopt(listener))
                 }
                 Err(_) => Self::later(),
             },
             State::Accepting(client, pending) => match pending.finish(completed) {
-                Ok((connection, _)) => {
+                Ok(connection) => {
                     accepted = Some(connection);
                     State::Listening(client)
                 }
-                Err(libipc::CallError::Failed(libipc::Failure::DeadlinePassed { .. })) => {
-                    State::Listening(client)
-                }
-                Err(_) => Self::later(),
+                Err(CallError::Failed(Failure::DeadlinePassed { .. })) => State::Listening(client),
+                Err(_) => self.lost(),
             },
             other => other,
         };

@@ -5,6 +5,7 @@
 
 use core::convert::Infallible;
 
+use libipc::executor::Executor;
 use libipc::{Boot, Instant, Refusal, StartError, Wake};
 use protocols::socket;
 
@@ -16,24 +17,24 @@ use agentd::system::System;
 fn main(mut boot: Boot) -> Result<Infallible, StartError> {
     let mut endpoint = boot.endpoint("service")?;
     let socket = socket::Client::adopt(boot.service("socket")?);
-    let mut listener = Listener::new(socket, endpoint.calls());
-    let mut server = Server::new(System::new(&mut boot, endpoint.calls())?);
+    let executor = Executor::new();
+    let system = System::new(&mut boot, endpoint.calls(), executor.waiting())?;
+    let mut server = Server::new(system.clone(), executor);
+    let mut listener = Listener::new(socket, system);
     loop {
         listener.tend();
-        match endpoint.receive(listener.next_try().map(Instant::from_ns)) {
+        let next = listener.next_try().into_iter().chain(server.next_moment());
+        match endpoint.receive(next.min().map(Instant::from_ns)) {
             Wake::Call(call) => call.refuse(Refusal::WrongProtocol),
             Wake::Completed(completed) if listener.awaits(&completed) => {
-                if let Some(connection) = listener.completed(completed) {
-                    server.accept(connection);
+                if let Some((connection, from)) = listener.completed(completed) {
+                    server.accept(connection, from);
                 }
             }
             Wake::Completed(completed) => server.completed(completed),
+            Wake::Deadline(now) => server.moment(now.as_ns()),
             Wake::Failed(error) => return Err(error.into()),
-            Wake::Closed(_)
-            | Wake::Rung(_)
-            | Wake::Notified(_)
-            | Wake::Cancelled(_)
-            | Wake::Deadline(_) => {}
+            Wake::Closed(_) | Wake::Rung(_) | Wake::Notified(_) | Wake::Cancelled(_) => {}
         }
     }
 }

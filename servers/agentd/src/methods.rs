@@ -1,9 +1,14 @@
 //! The methods, and who may call them. Each family is a file; what a method takes and gives is declared there, once, for dispatcher and description.
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::future::ready;
+use core::time::Duration;
 
+use agentd::link::Session;
 use agentd::params::Params;
 use agentd::rpc::{Code, Meta, RpcError};
 use agentd::token::Token;
@@ -13,14 +18,14 @@ use serde_json::{Map, Value};
 
 use crate::shape::{Member, Shape, optional};
 use crate::system::{Answer, System};
-use declaration::{By, Method};
+use declaration::{By, Method, Outcome, Run, Task};
 
 pub mod auth;
 pub mod declaration;
 pub mod discover;
 mod files;
 mod interfaces;
-mod machine;
+pub mod machine;
 mod processes;
 mod programs;
 mod supervisor;
@@ -71,14 +76,41 @@ pub struct Context {
     pub subject: Option<Token>,
     /// On which connection.
     pub session: u64,
+    /// The client's name for itself.
+    pub client: String,
     /// Terms.
     pub meta: Meta,
+    until: Instant,
 }
 
 impl Context {
+    /// A request that has just come on the connection with this number.
+    pub fn new(session: Session, number: u64, meta: Meta) -> Self {
+        let until = Instant::now().after(Duration::from_millis(meta.timeout_ms));
+        Self {
+            session: number,
+            subject: session.subject,
+            client: session.client,
+            meta,
+            until,
+        }
+    }
+
     /// Until when the request may take.
     pub fn deadline(&self) -> Deadline {
-        Deadline::after_ms(self.meta.timeout_ms)
+        Deadline::at(self.until)
+    }
+
+    /// The same moment in nanoseconds since boot.
+    pub fn until_ns(&self) -> u64 {
+        self.until.as_ns()
+    }
+
+    /// Whether the subject has a scope.
+    pub fn allows(&self, scope: &str) -> bool {
+        self.subject
+            .as_ref()
+            .is_some_and(|token| token.allows(scope))
     }
 }
 
@@ -103,37 +135,65 @@ fn no_login() -> RpcError {
     RpcError::new(Code::Unauthenticated, "log in first")
 }
 
-/// Calls a method.
-pub fn call(
-    system: &mut System,
-    context: &Context,
+/// The method of this name, if the subject may call it.
+///
+/// # Errors
+/// Nobody is logged in, or there is no such method for the subject.
+pub fn find(
+    system: &System,
     name: &str,
-    params: Map<String, Value>,
-) -> Answer {
-    let subject = context.subject.as_ref();
+    subject: Option<&Token>,
+) -> Result<&'static Method, RpcError> {
     if let Some(token) = subject
-        && !token.is_alive(Instant::now().as_ns())
+        && !system.is_good(token)
     {
-        return Answer::Now(Err(no_login()));
+        return Err(no_login());
     }
     let found = all().find(|method| method.name == name && method.is_visible_to(subject));
-    let Some(method) = found else {
-        return Answer::Now(Err(match subject {
-            None => no_login(),
-            Some(_) => unknown(name, subject),
-        }));
-    };
-    let By::Function(run) = method.by else {
-        return Answer::Now(Err(RpcError::new(
+    found.ok_or_else(|| match subject {
+        None => no_login(),
+        Some(_) => unknown(name, subject),
+    })
+}
+
+/// What calling a method comes to.
+pub fn run(
+    method: &'static Method,
+    system: System,
+    context: Rc<Context>,
+    params: Map<String, Value>,
+) -> Task {
+    let params = Params::new(params);
+    if let Err(error) = params.only(method.params.iter().map(|param| param.name)) {
+        return Box::pin(ready(Err(error)));
+    }
+    match method.by {
+        By::Task(run) => run(system, context, params),
+        By::Function(run) => Box::pin(step_by_step(run, system, context, params)),
+        By::Connection => Box::pin(ready(Err(RpcError::new(
             Code::Internal,
             "this method is the connection's own",
-        )));
-    };
-    let mut params = Params::new(params);
-    let checked = params.only(method.params.iter().map(|param| param.name));
-    checked
-        .and_then(|()| run(system, context, &mut params))
-        .unwrap_or_else(|error| Answer::Now(Err(error)))
+        )))),
+    }
+}
+
+/// A method that is written as one function for each call that it makes.
+async fn step_by_step(
+    run: Run,
+    mut system: System,
+    context: Rc<Context>,
+    mut params: Params,
+) -> Outcome {
+    let mut answer = run(&mut system, &context, &mut params)?;
+    loop {
+        match answer {
+            Answer::Now(outcome) => return outcome,
+            Answer::Later(call, then) => {
+                let completed = system.end_of(call).await;
+                answer = then(completed, &mut system);
+            }
+        }
+    }
 }
 
 fn unknown(name: &str, subject: Option<&Token>) -> RpcError {

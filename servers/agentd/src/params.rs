@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::rpc::{Code, RpcError};
+use crate::rpc::{Code, Id, RpcError};
 
 /// The parameters of one request. Each is taken once; [`Params::finish`] refuses what nobody took, so that a misspelt option is never ignored.
 #[derive(Debug)]
@@ -121,6 +121,22 @@ impl Params {
             Some(Value::Bool(flag)) => Ok(flag),
             Some(other) => Err(wrong(name, "boolean", Some(&other))),
         }
+    }
+
+    /// A boolean that is `true` if it is not there.
+    pub fn flag_unless_denied(&mut self, name: &'static str) -> Result<bool, RpcError> {
+        match self.take(name) {
+            None => Ok(true),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(wrong(name, "boolean", Some(&other))),
+        }
+    }
+
+    /// The `id` of another request.
+    pub fn id(&mut self, name: &'static str) -> Result<Id, RpcError> {
+        let expected = "string or integer";
+        let value = self.required(name, expected)?;
+        Id::from_json(&value).ok_or_else(|| wrong(name, expected, Some(&value)))
     }
 
     /// A list of strings that may be there.

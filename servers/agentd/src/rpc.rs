@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::json::{self, ParseError};
@@ -137,7 +138,8 @@ impl RpcError {
     /// The object that goes on the wire.
     pub fn to_json(&self) -> Value {
         let mut data = self.data.clone();
-        data.insert("kind".to_string(), self.code.kind().into());
+        // Some say more exactly what they are.
+        data.entry("kind").or_insert(self.code.kind().into());
         data.insert("retryable".to_string(), self.retryable.into());
         json!({ "code": self.code.number(), "message": self.message, "data": data })
     }
@@ -167,7 +169,8 @@ impl Id {
         }
     }
 
-    fn from_json(value: &Value) -> Option<Self> {
+    /// From a request.
+    pub fn from_json(value: &Value) -> Option<Self> {
         match value {
             Value::Null => Some(Self::Null),
             Value::String(text) if text.len() <= MAX_ID_BYTES => Some(Self::String(text.clone())),
@@ -226,6 +229,17 @@ pub enum Incoming {
     Batch(Vec<Element>),
 }
 
+/// A reply as it is written, without a copy of what may be long.
+#[derive(Serialize)]
+struct Wire<'r> {
+    jsonrpc: &'static str,
+    id: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'r Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
 /// A reply.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Response {
@@ -237,12 +251,15 @@ pub struct Response {
 
 impl Response {
     /// As it goes on the wire.
-    pub fn to_json(&self) -> Value {
-        let id = self.id.to_json();
-        match &self.outcome {
-            Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-            Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error.to_json() }),
-        }
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let wire = Wire {
+            jsonrpc: "2.0",
+            id: self.id.to_json(),
+            result: self.outcome.as_ref().ok(),
+            error: self.outcome.as_ref().err().map(RpcError::to_json),
+        };
+        // Values can always be written.
+        serde_json::to_vec(&wire).unwrap_or_default()
     }
 
     fn error(id: Id, error: RpcError) -> Self {

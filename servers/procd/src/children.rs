@@ -185,6 +185,9 @@ impl Children {
         if let Some(terminal) = &streams.terminal {
             spawn.grant("terminal", terminal, all);
         }
+        if let Some(report) = &streams.report {
+            spawn.grant("report", report, all);
+        }
         for (name, service) in self
             .services
             .iter()

@@ -209,6 +209,7 @@ impl Server {
             output: opened.output,
             error: opened.error,
             terminal: Some(opened.terminal),
+            report: None,
         };
         let request = SpawnRequest {
             program: SHELL.into(),

@@ -1,14 +1,26 @@
 //! What a method says of itself: all that the dispatcher checks and the description shows.
 
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::pin::Pin;
+
 use agentd::params::Params;
 use agentd::rpc::{Code, RpcError};
 use agentd::token::Token;
+
+use serde_json::Value;
 
 use super::Context;
 use crate::shape::{Member, Shape};
 use crate::system::{Answer, System};
 
-/// What a method does when it is called.
+/// What comes of a method.
+pub type Outcome = Result<Value, RpcError>;
+/// A method under way.
+pub type Task = Pin<Box<dyn Future<Output = Outcome>>>;
+/// What a method does when it is called: a task that runs beside the others.
+pub type Begin = fn(System, Rc<Context>, Params) -> Task;
+/// The same for a method that answers at once, or when a call has ended.
 pub type Run = fn(&mut System, &Context, &mut Params) -> Result<Answer, RpcError>;
 
 /// A method.
@@ -70,6 +82,8 @@ pub struct Example {
 /// Who does what a method is for.
 #[derive(Clone, Copy, Debug)]
 pub enum By {
+    /// This task.
+    Task(Begin),
     /// This function.
     Function(Run),
     /// The connection itself, because the method is about it.
@@ -88,7 +102,20 @@ pub const COMMON_ERRORS: &[Code] = &[
     Code::PeerDied,
 ];
 
+/// Errors that every method may give that changes something: they come of keys and dry runs.
+pub const MUTATING_ERRORS: &[Code] = &[Code::Conflict, Code::LimitReached, Code::Unsupported];
+
 impl Method {
+    /// Every error that it may give.
+    pub fn all_errors(&self) -> impl Iterator<Item = Code> {
+        let more: &[Code] = match self.effect {
+            Effect::Reads => &[],
+            Effect::Sets | Effect::Acts => MUTATING_ERRORS,
+        };
+        let more = more.iter().filter(|code| !self.errors.contains(code));
+        COMMON_ERRORS.iter().chain(self.errors).chain(more).copied()
+    }
+
     /// Whether somebody may call it; to others it does not exist.
     pub fn is_visible_to(&self, subject: Option<&Token>) -> bool {
         match (self.access, subject) {
@@ -118,3 +145,13 @@ impl Effect {
         self != Self::Acts
     }
 }
+
+/// The [`By`] of an async function that takes the system, the context and the parameters.
+macro_rules! task {
+    ($function:path) => {
+        $crate::methods::declaration::By::Task(|system, context, params| {
+            alloc::boxed::Box::pin($function(system, context, params))
+        })
+    };
+}
+pub(crate) use task;

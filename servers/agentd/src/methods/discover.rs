@@ -5,7 +5,7 @@ use agentd::rpc::{Code, RpcError};
 use agentd::token::Token;
 use serde_json::{Value, json};
 
-use super::declaration::{Access, By, COMMON_ERRORS, Effect, Example, Method};
+use super::declaration::{Access, By, Effect, Example, Method};
 use super::{Context, all};
 use crate::shape::{Shape, member};
 use crate::system::{Answer, System};
@@ -14,25 +14,46 @@ use crate::system::{Answer, System};
 const OPENRPC: &str = "1.3.2";
 
 /// The methods that are declared here.
-pub const METHODS: &[Method] = &[Method {
-    name: "rpc.discover",
-    summary: "This document",
-    access: Access::Anybody,
-    effect: Effect::Reads,
-    params: &[],
-    result: Shape::Object(&[
-        member("openrpc", Shape::Text),
-        member("info", Shape::Map(&Shape::Any)),
-        member("methods", Shape::Array(&Shape::Map(&Shape::Any))),
-    ]),
-    errors: &[],
-    example: Example {
-        params: "{}",
-        result: r#"{"openrpc": "1.3.2", "info": {"title": "PebbleOS agentd", "version": "0.2.0"}, "methods": []}"#,
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "rpc.discover",
+        summary: "This document",
+        access: Access::Anybody,
+        effect: Effect::Reads,
+        params: &[],
+        result: Shape::Object(&[
+            member("openrpc", Shape::Text),
+            member("info", Shape::Map(&Shape::Any)),
+            member("methods", Shape::Array(&Shape::Map(&Shape::Any))),
+        ]),
+        errors: &[],
+        example: Example {
+            params: "{}",
+            result: r#"{"openrpc": "1.3.2", "info": {"title": "PebbleOS agentd", "version": "0.2.0"}, "methods": []}"#,
+        },
+        since: "0.2",
+        by: By::Function(discover),
     },
-    since: "0.2",
-    by: By::Function(discover),
-}];
+    Method {
+        name: "rpc.cancel",
+        summary: "Cancels a request of this connection; its programs are killed",
+        access: Access::LoggedIn,
+        effect: Effect::Sets,
+        params: &[member(
+            "id",
+            Shape::Either(&[Shape::Text, Shape::Integer(i64::MIN, u64::MAX)]),
+        )
+        .doc("of the request")],
+        result: Shape::Object(&[member("cancelled", Shape::Boolean)]),
+        errors: &[Code::NotFound],
+        example: Example {
+            params: r#"{"id": 7}"#,
+            result: r#"{"cancelled": true}"#,
+        },
+        since: "0.2",
+        by: By::Connection,
+    },
+];
 
 fn discover(_: &mut System, context: &Context, params: &mut Params) -> Result<Answer, RpcError> {
     params.finish()?;
@@ -61,11 +82,7 @@ fn describe(method: &Method) -> Value {
             })
         })
         .collect();
-    let errors: Value = COMMON_ERRORS
-        .iter()
-        .chain(method.errors)
-        .map(error)
-        .collect();
+    let errors: Value = method.all_errors().map(error).collect();
     json!({
         "name": method.name,
         "summary": method.summary,
@@ -81,7 +98,7 @@ fn describe(method: &Method) -> Value {
     })
 }
 
-fn error(code: &Code) -> Value {
+fn error(code: Code) -> Value {
     json!({
         "code": code.number(),
         "message": code.kind(),

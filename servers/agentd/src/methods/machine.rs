@@ -1,17 +1,23 @@
 //! `system.*`
 
+use alloc::format;
+use alloc::rc::Rc;
+
 use agentd::frame::{MAX_LINE, MAX_LINE_BEFORE_LOGIN};
 use agentd::json::MAX_NESTING;
 use agentd::params::Params;
-use agentd::rpc::{Code, MAX_BATCH, RpcError};
-use libipc::Instant;
+use agentd::rpc::{Code, MAX_BATCH, MAX_TIMEOUT_MS, RpcError};
+use libipc::{Failure, Instant, Pending};
+use protocols::platform;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::declaration::{Access, By, Effect, Example, Method};
-use crate::server::{MAX_IN_FLIGHT, MAX_LINKS, MAX_REPLY};
+use super::declaration::{Access, By, Effect, Example, Method, Outcome, task};
+use crate::output::MAX_CAPTURE;
+use crate::replies::MAX_REPLY;
+use crate::server::{MAX_IN_FLIGHT, MAX_IN_FLIGHT_IN_ALL, MAX_LINKS};
 use crate::shape::{Shape, U32, U64, member};
-use crate::system::{Answer, System, error};
+use crate::system::{Answer, System};
 
 /// One CPU.
 const CPU: Shape = Shape::Object(&[
@@ -35,6 +41,9 @@ pub const METHODS: &[Method] = &[
             member("name", Shape::Text),
             member("version", Shape::Text),
             member("arch", Shape::Text),
+            member("commit", Shape::Text).doc("empty if it is not known"),
+            member("build", Shape::Text),
+            member("boot_id", Shape::Text).doc("another one after each boot"),
             member("protocol", U32),
             member("limits", Shape::Map(&U64)),
             member("features", Shape::Array(&Shape::Text)),
@@ -45,7 +54,7 @@ pub const METHODS: &[Method] = &[
         errors: &[],
         example: Example {
             params: r#"{}"#,
-            result: r#"{"name": "PebbleOS", "version": "0.2.0", "arch": "x86_64", "protocol": 1, "limits": {"batch": 64}, "features": [], "mcp_versions": [], "generation": 1, "started_at": 1400000000}"#,
+            result: r#"{"name": "PebbleOS", "version": "0.2.0", "arch": "x86_64", "commit": "", "build": "release", "boot_id": "00112233445566778899aabbccddeeff", "protocol": 1, "limits": {"batch": 64}, "features": [], "mcp_versions": [], "generation": 1, "started_at": 1400000000}"#,
         },
         since: "0.2",
         by: By::Function(describe),
@@ -73,7 +82,7 @@ pub const METHODS: &[Method] = &[
             result: r#"{"cpus": [{"id": 0, "idle_ns": 12000000, "switches": 5000, "system_calls": 20000, "interrupts": 800, "longest_stay_ns": 30000}], "mem": {"total": 268435456, "free": 240000000}, "objects": 900, "has_iommu": false, "uptime_ns": 2000000000}"#,
         },
         since: "0.2",
-        by: By::Function(info),
+        by: task!(info),
     },
     Method {
         name: "system.time",
@@ -94,9 +103,42 @@ pub const METHODS: &[Method] = &[
             result: r#"{"epoch_ns": 1767225600000000000, "mono_ns": 2000000000, "tz": "UTC", "synced": false}"#,
         },
         since: "0.2",
-        by: By::Function(time),
+        by: task!(time),
+    },
+    Method {
+        name: "system.reboot",
+        summary: "Starts the machine again, once everything written is safe",
+        access: Access::Scope("svc.control"),
+        effect: Effect::Acts,
+        params: &[member("reason", Shape::Text).doc("for the log")],
+        result: Shape::Object(&[member("accepted", Shape::Boolean)]),
+        errors: &[Code::Forbidden, Code::Io],
+        example: Example {
+            params: r#"{"reason": "a new kernel"}"#,
+            result: r#"{"accepted": true}"#,
+        },
+        since: "0.2",
+        by: task!(reboot),
+    },
+    Method {
+        name: "system.poweroff",
+        summary: "Switches the machine off, once everything written is safe",
+        access: Access::Scope("svc.control"),
+        effect: Effect::Acts,
+        params: &[member("reason", Shape::Text).doc("for the log")],
+        result: Shape::Object(&[member("accepted", Shape::Boolean)]),
+        errors: &[Code::Forbidden, Code::Io],
+        example: Example {
+            params: r#"{"reason": "done for today"}"#,
+            result: r#"{"accepted": true}"#,
+        },
+        since: "0.2",
+        by: task!(power_off),
     },
 ];
+
+/// How long the machine goes on after the answer, so that the answer gets out.
+const LAST_NS: u64 = 200_000_000;
 
 /// The limits that hold.
 pub fn limits() -> Value {
@@ -107,7 +149,10 @@ pub fn limits() -> Value {
         "nesting": MAX_NESTING,
         "connections": MAX_LINKS,
         "in_flight": MAX_IN_FLIGHT,
+        "in_flight_in_all": MAX_IN_FLIGHT_IN_ALL,
         "batch": MAX_BATCH,
+        "captured_output": MAX_CAPTURE,
+        "timeout_ms": MAX_TIMEOUT_MS,
     })
 }
 
@@ -118,6 +163,9 @@ pub fn describe(system: &mut System, _: &Context, params: &mut Params) -> Result
         "name": "PebbleOS",
         "version": env!("CARGO_PKG_VERSION"),
         "arch": "x86_64",
+        "commit": option_env!("PEBBLEOS_COMMIT").unwrap_or_default(),
+        "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+        "boot_id": system.state.borrow().boot_id,
         "protocol": 1,
         "limits": limits(),
         "features": [],
@@ -127,13 +175,12 @@ pub fn describe(system: &mut System, _: &Context, params: &mut Params) -> Result
     }))))
 }
 
-/// `system.info`
-pub fn info(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+async fn info(system: System, context: Rc<Context>, params: Params) -> Outcome {
     params.finish()?;
-    let machine = system
+    let started = system
         .services
-        .machine(System::soon())
-        .map_err(error("init", super::of_services))?;
+        .start_machine(&system.calls, context.deadline());
+    let machine = system.ask("init", started, super::of_services).await?;
     let cpus: alloc::vec::Vec<Value> = machine
         .cpus
         .iter()
@@ -149,30 +196,66 @@ pub fn info(system: &mut System, _: &Context, params: &mut Params) -> Result<Ans
             })
         })
         .collect();
-    Ok(Answer::Now(Ok(json!({
+    Ok(json!({
         "cpus": cpus,
         "mem": { "total": machine.memory_total, "free": machine.memory_free },
         "objects": machine.objects,
         "has_iommu": machine.has_iommu,
         "uptime_ns": Instant::now().as_ns(),
-    }))))
+    }))
 }
 
-/// `system.time`
-pub fn time(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
+async fn time(system: System, context: Rc<Context>, params: Params) -> Outcome {
     params.finish()?;
     let unavailable = |_| RpcError::new(Code::Io, "the clock can't be read").with("errno", "EIO");
-    let (seconds, at_ns) = system
+    let started = system
         .platform
-        .wall_clock(System::soon())
-        .map_err(error("platform", unavailable))?;
+        .start_wall_clock(&system.calls, context.deadline());
+    let (seconds, at_ns) = system.ask("platform", started, unavailable).await?;
     let now = Instant::now().as_ns();
     let since = i128::from(now) - i128::from(at_ns);
     let epoch_ns = i64::try_from(i128::from(seconds) * 1_000_000_000 + since).unwrap_or(i64::MAX);
-    Ok(Answer::Now(Ok(json!({
+    Ok(json!({
         "epoch_ns": epoch_ns,
         "mono_ns": now,
         "tz": "UTC",
         "synced": false,
-    }))))
+    }))
+}
+
+type Leave = fn(&System) -> Result<Pending<(), platform::Error>, Failure>;
+
+/// Makes everything written safe, says so, and ends the machine a moment later.
+async fn leave(system: System, context: Rc<Context>, mut params: Params, how: Leave) -> Outcome {
+    let reason = params.string("reason")?;
+    params.finish()?;
+    let started = system
+        .directory
+        .start_sync(&system.calls, context.deadline());
+    system.ask("vfs", started, super::files::of_files).await?;
+    libipc::warn!("the machine is ended: {reason}");
+    let leaving = system.clone();
+    system.detach(async move {
+        let end = Instant::now().as_ns().saturating_add(LAST_NS);
+        leaving.timers.until(end).await;
+        let refused = |error| RpcError::new(Code::Io, format!("platform: {error:?}"));
+        if let Err(error) = leaving.ask("platform", how(&leaving), refused).await {
+            libipc::error!("the machine can't be ended: {}", error.message);
+        }
+    });
+    Ok(json!({ "accepted": true }))
+}
+
+async fn reboot(system: System, context: Rc<Context>, params: Params) -> Outcome {
+    let how: Leave = |system| system.platform.start_reset(&system.calls, System::soon());
+    leave(system, context, params, how).await
+}
+
+async fn power_off(system: System, context: Rc<Context>, params: Params) -> Outcome {
+    let how: Leave = |system| {
+        system
+            .platform
+            .start_power_off(&system.calls, System::soon())
+    };
+    leave(system, context, params, how).await
 }

@@ -1,18 +1,21 @@
 //! `process.*`
 
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use agentd::params::Params;
 use agentd::rpc::{Code, RpcError};
+use protocols::client::{FIRST_USER_PID, INIT_PID};
 use protocols::process::{Error, Exit, Info, Limits, Signal};
+use protocols::services;
 use serde_json::{Map, Value, json};
 
-use super::declaration::{Access, By, Effect, Example, Method};
+use super::declaration::{Access, Effect, Example, Method, Outcome, task};
 use super::{CURSOR, Context, LIMIT, NEXT_CURSOR};
 use crate::shape::{Member, Shape, U32, U64, member, optional};
-use crate::system::{Answer, System, error, later};
+use crate::system::System;
 
 /// The parameter that most of them have.
 const PID: Member = member("pid", Shape::Integer(1, u32::MAX as u64));
@@ -27,22 +30,34 @@ macro_rules! process {
             member("uid", U32),
             member("user", Shape::Text),
             member("name", Shape::Text),
-            member("state", Shape::Word(&["running", "sleeping", "stopped", "ended"])),
+            member("state", Shape::Word(STATES)).doc("of a service: what init says of it"),
             member("argv", Shape::Array(&Shape::Text)),
-            member("cwd", Shape::Text),
-            member("threads", U32),
+            optional("cwd", Shape::Text).doc("services have none"),
+            optional("threads", U32),
             member("cpu_ns", U64),
             member("mem_bytes", U64).doc("of its own"),
-            member("mapped_bytes", U64).doc("shared ones too"),
+            optional("mapped_bytes", U64).doc("shared ones too"),
             member("handles", U32),
             member("start_ns", U64).doc("since boot"),
             member("cpu", U32),
             member("service", Shape::Boolean).doc("one of init's"),
+            optional("depth", U32).doc("in the tree, if one was asked for"),
             $($more),*
         ])
     };
 }
 
+/// What a process does, and what a service does besides.
+const STATES: &[&str] = &[
+    "running",
+    "sleeping",
+    "stopped",
+    "ended",
+    "starting",
+    "restarting",
+    "failed",
+    "lazy",
+];
 /// One process.
 const PROCESS: Shape = process![];
 /// What is used of what is allowed, by limit.
@@ -50,8 +65,17 @@ const LIMITS: Shape = Shape::Map(&Shape::Object(&[
     member("used", U64),
     member("cap", Shape::Nullable(&U64)).doc("null: no limit"),
 ]));
+/// Limits that are asked for.
+pub const SET_LIMITS: Shape = Shape::Object(&[
+    optional("max_rss_kb", U64),
+    optional("max_cpu_ms", U64),
+    optional("max_wall_ms", U64),
+    optional("max_fds", U32),
+    optional("max_threads", U32),
+    optional("max_children", U32),
+]);
 /// How a process ended.
-const EXIT: Shape = Shape::Object(&[
+pub const EXIT: Shape = Shape::Object(&[
     optional("code", U32).doc("0 to 255; killed by a signal: 128 + its number"),
     optional("signal", Shape::Text),
     optional(
@@ -70,7 +94,13 @@ pub const METHODS: &[Method] = &[
         summary: "The processes",
         access: Access::Scope("proc.read"),
         effect: Effect::Reads,
-        params: &[LIMIT, CURSOR],
+        params: &[
+            LIMIT,
+            CURSOR,
+            optional("user", Shape::Text).doc("only this one's"),
+            optional("service", Shape::Text).doc("only the process of this service"),
+            optional("tree", Shape::Boolean).doc("children after their parents, with their depth"),
+        ],
         result: Shape::Object(&[member("processes", Shape::Array(&PROCESS)), NEXT_CURSOR]),
         errors: &[],
         example: Example {
@@ -78,7 +108,7 @@ pub const METHODS: &[Method] = &[
             result: r#"{"processes": [{"pid": 100, "ppid": 8, "pgid": 100, "sid": 100, "uid": 0, "user": "root", "name": "shell", "state": "sleeping", "argv": ["/system/shell.peb"], "cwd": "/", "threads": 1, "cpu_ns": 40000000, "mem_bytes": 307200, "mapped_bytes": 2500000, "handles": 20, "start_ns": 900000000, "cpu": 1, "service": false}], "next_cursor": null}"#,
         },
         since: "0.2",
-        by: By::Function(list),
+        by: task!(list),
     },
     Method {
         name: "process.info",
@@ -86,14 +116,17 @@ pub const METHODS: &[Method] = &[
         access: Access::Scope("proc.read"),
         effect: Effect::Reads,
         params: &[PID],
-        result: process![member("limits", LIMITS)],
-        errors: &[Code::NotFound, Code::Forbidden],
+        result: process![
+            member("limits", LIMITS),
+            member("env", Shape::Map(&Shape::Text))
+        ],
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
             params: r#"{"pid": 100}"#,
-            result: r#"{"pid": 100, "ppid": 8, "pgid": 100, "sid": 100, "uid": 0, "user": "root", "name": "shell", "state": "sleeping", "argv": ["/system/shell.peb"], "cwd": "/", "threads": 1, "cpu_ns": 40000000, "mem_bytes": 307200, "mapped_bytes": 2500000, "handles": 20, "start_ns": 900000000, "cpu": 1, "service": false, "limits": {"memory_kib": {"used": 300, "cap": null}}}"#,
+            result: r#"{"pid": 100, "ppid": 8, "pgid": 100, "sid": 100, "uid": 0, "user": "root", "name": "shell", "state": "sleeping", "argv": ["/system/shell.peb"], "cwd": "/", "threads": 1, "cpu_ns": 40000000, "mem_bytes": 307200, "mapped_bytes": 2500000, "handles": 20, "start_ns": 900000000, "cpu": 1, "service": false, "limits": {"max_rss_kb": {"used": 300, "cap": null}}, "env": {"HOME": "/"}}"#,
         },
         since: "0.2",
-        by: By::Function(info),
+        by: task!(info),
     },
     Method {
         name: "process.wait",
@@ -101,14 +134,20 @@ pub const METHODS: &[Method] = &[
         access: Access::Scope("proc.read"),
         effect: Effect::Reads,
         params: &[PID],
-        result: Shape::Object(&[member("exit", EXIT)]),
+        result: Shape::Object(&[
+            member("exit", EXIT),
+            optional("stdout", Shape::Text).doc("if it was started with capture"),
+            optional("stderr", Shape::Text).doc("if it was started with capture"),
+            optional("stdout_truncated", Shape::Boolean),
+            optional("stderr_truncated", Shape::Boolean),
+        ]),
         errors: &[Code::NotFound, Code::InvalidState, Code::Forbidden],
         example: Example {
             params: r#"{"pid": 101}"#,
             result: r#"{"exit": {"code": 0}}"#,
         },
         since: "0.2",
-        by: By::Function(wait),
+        by: task!(wait),
     },
     Method {
         name: "process.kill",
@@ -121,42 +160,28 @@ pub const METHODS: &[Method] = &[
             optional("group", Shape::Boolean).doc("to its whole group"),
         ],
         result: Shape::Object(&[member("delivered", U32).doc("how many got it")]),
-        errors: &[Code::NotFound, Code::Forbidden],
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
             params: r#"{"pid": 101, "signal": "KILL"}"#,
             result: r#"{"delivered": 1}"#,
         },
         since: "0.2",
-        by: By::Function(kill),
+        by: task!(kill),
     },
     Method {
         name: "process.limits",
         summary: "Shows and tightens limits",
         access: Access::Scope("proc.control"),
         effect: Effect::Sets,
-        params: &[
-            PID,
-            optional(
-                "set",
-                Shape::Object(&[
-                    optional("memory_kib", U64),
-                    optional("cpu_ms", U64),
-                    optional("wall_ms", U64),
-                    optional("handles", U32),
-                    optional("threads", U32),
-                    optional("children", U32),
-                ]),
-            )
-            .doc("no limit ever grows"),
-        ],
+        params: &[PID, optional("set", SET_LIMITS).doc("no limit ever grows")],
         result: Shape::Object(&[member("limits", LIMITS)]),
-        errors: &[Code::NotFound, Code::Forbidden],
+        errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
-            params: r#"{"pid": 101, "set": {"cpu_ms": 1000}}"#,
-            result: r#"{"limits": {"cpu_ms": {"used": 40, "cap": 1000}}}"#,
+            params: r#"{"pid": 101, "set": {"max_cpu_ms": 1000}}"#,
+            result: r#"{"limits": {"max_cpu_ms": {"used": 40, "cap": 1000}}}"#,
         },
         since: "0.2",
-        by: By::Function(limits),
+        by: task!(limits),
     },
 ];
 
@@ -187,7 +212,7 @@ fn describe(info: &Info) -> Value {
         "pgid": info.group,
         "sid": info.session,
         "uid": info.uid,
-        "user": if info.uid == 0 { "root".to_string() } else { info.uid.to_string() },
+        "user": user(info.uid),
         "name": info.name,
         "state": format!("{:?}", info.state).to_lowercase(),
         "argv": info.argv,
@@ -203,59 +228,194 @@ fn describe(info: &Info) -> Value {
     })
 }
 
+/// The same for a service, which is a process of init's.
+fn describe_service(pid: u32, status: &services::Status) -> Value {
+    json!({
+        "pid": pid,
+        "ppid": if pid == INIT_PID { 0 } else { INIT_PID },
+        "pgid": pid,
+        "sid": pid,
+        "uid": 0,
+        "user": user(0),
+        "name": status.name,
+        "state": format!("{:?}", status.state).to_lowercase(),
+        "argv": [status.name],
+        "cpu_ns": status.cpu_ns,
+        "mem_bytes": status.memory_bytes,
+        "handles": status.handles,
+        "start_ns": status.since_ns,
+        "cpu": status.cpu,
+        "service": true,
+    })
+}
+
+fn user(uid: u32) -> String {
+    match uid {
+        0 => "root".to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn pid(params: &mut Params) -> Result<u32, RpcError> {
     let pid = params.integer("pid", 1..=u64::from(u32::MAX))?;
     Ok(u32::try_from(pid).unwrap_or(u32::MAX))
 }
 
-/// `process.list`
-pub fn list(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let page = super::page(params)?;
+/// The service that has this process.
+async fn service_of(
+    system: &System,
+    context: &Context,
+    pid: u32,
+) -> Result<Option<services::Status>, RpcError> {
+    if pid >= FIRST_USER_PID {
+        return Ok(None);
+    }
+    let all = super::supervisor::statuses(system, context).await?;
+    Ok(all.into_iter().find(|status| status.pid == Some(pid)))
+}
+
+/// Refuses the process of a service: init alone waits for it and ends it.
+async fn refuse_service(system: &System, context: &Context, pid: u32) -> Result<(), RpcError> {
+    match service_of(system, context, pid).await? {
+        None => Ok(()),
+        Some(status) => Err(RpcError::new(
+            Code::InvalidState,
+            format!("{} is a service of init's", status.name),
+        )
+        .with("service", status.name)),
+    }
+}
+
+async fn info_of(system: &System, context: &Context, pid: u32) -> Result<Info, RpcError> {
+    let started = system
+        .process
+        .start_info(&system.calls, context.deadline(), pid);
+    system.ask("procd", started, of_process).await
+}
+
+async fn list(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let page = super::page(&mut params)?;
+    let wanted_user = params.optional_string("user")?;
+    let wanted_service = params.optional_string("service")?;
+    let is_tree = params.flag("tree")?;
     params.finish()?;
-    let mut after = match page.cursor.as_str() {
+    let after = match page.cursor.as_str() {
         "" => 0,
         cursor => cursor
             .parse::<u32>()
             .map_err(|_| super::bad_cursor(cursor))?,
     };
     let mut processes = Vec::new();
-    loop {
-        let pids = system
-            .process
-            .list(System::soon(), after)
-            .map_err(error("procd", of_process))?;
-        if pids.is_empty() {
-            return Ok(Answer::Now(Ok(
-                json!({ "processes": processes, "next_cursor": null }),
-            )));
-        }
-        for pid in pids {
-            if processes.len() == page.limit {
-                let next = after.to_string();
-                return Ok(Answer::Now(Ok(
-                    json!({ "processes": processes, "next_cursor": next }),
-                )));
-            }
-            // It may have ended meanwhile.
-            if let Ok(info) = system.process.info(System::soon(), pid) {
-                processes.push(describe(&info));
-            }
-            after = pid;
+    for status in super::supervisor::statuses(&system, &context).await? {
+        if let Some(pid) = status.pid {
+            processes.push((pid, describe_service(pid, &status)));
         }
     }
+    let mut last = 0;
+    loop {
+        let started = system
+            .process
+            .start_list(&system.calls, context.deadline(), last);
+        let pids = system.ask("procd", started, of_process).await?;
+        let Some(newest) = pids.last() else { break };
+        last = *newest;
+        for pid in pids {
+            match info_of(&system, &context, pid).await {
+                Ok(info) => processes.push((pid, describe(&info))),
+                // It has ended meanwhile.
+                Err(error) if error.code == Code::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    processes.sort_by_key(|(pid, _)| *pid);
+    processes.retain(|(_, process)| {
+        let is = |member: &str, wanted: &Option<String>| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| process[member] == **wanted)
+        };
+        is("user", &wanted_user)
+            && is("name", &wanted_service)
+            && (wanted_service.is_none() || process["service"] == true)
+    });
+    if is_tree {
+        processes = as_tree(processes);
+    }
+    let start = match after {
+        0 => 0,
+        after => processes
+            .iter()
+            .position(|(pid, _)| *pid == after)
+            .map_or(processes.len(), |place| place + 1),
+    };
+    let page_end = processes.len().min(start + page.limit);
+    let next = (page_end < processes.len())
+        .then(|| processes.get(page_end - 1).map(|(pid, _)| pid.to_string()))
+        .flatten();
+    let chosen: Vec<Value> = processes
+        .into_iter()
+        .skip(start)
+        .take(page.limit)
+        .map(|(_, process)| process)
+        .collect();
+    Ok(json!({ "processes": chosen, "next_cursor": next }))
 }
 
-/// `process.info`
-pub fn info(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let pid = pid(params)?;
+/// Children after their parents, with how deep they are.
+fn as_tree(processes: Vec<(u32, Value)>) -> Vec<(u32, Value)> {
+    let is_there = |pid: &Value| processes.iter().any(|(other, _)| pid == other);
+    let roots = processes
+        .iter()
+        .filter(|(_, process)| !is_there(&process["ppid"]));
+    let mut ahead: Vec<(u32, u64)> = roots.map(|(pid, _)| (*pid, 0)).rev().collect();
+    let mut sorted: Vec<(u32, Value)> = Vec::new();
+    while let Some((pid, depth)) = ahead.pop() {
+        let Some((_, process)) = processes.iter().find(|(other, _)| *other == pid) else {
+            continue;
+        };
+        let mut process = process.clone();
+        process["depth"] = depth.into();
+        sorted.push((pid, process));
+        let children = processes
+            .iter()
+            .rev()
+            .filter(|(child, process)| process["ppid"] == pid && *child != pid);
+        ahead.extend(children.map(|(child, _)| (*child, depth + 1)));
+    }
+    sorted
+}
+
+async fn info(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let pid = pid(&mut params)?;
     params.finish()?;
-    let info = system
-        .process
-        .info(System::soon(), pid)
-        .map_err(error("procd", of_process))?;
-    let mut value = describe(&info);
-    value["limits"] = usage(system, pid, Limits::default())?;
-    Ok(Answer::Now(Ok(value)))
+    if let Some(status) = service_of(&system, &context, pid).await? {
+        let mut value = describe_service(pid, &status);
+        value["limits"] = json!({});
+        value["env"] = json!({});
+        return Ok(value);
+    }
+    let mut value = describe(&info_of(&system, &context, pid).await?);
+    value["limits"] = usage(&system, &context, pid, Limits::default()).await?;
+    value["env"] = environment(&system, &context, pid).await?;
+    Ok(value)
+}
+
+async fn environment(system: &System, context: &Context, pid: u32) -> Outcome {
+    let mut environment = Map::new();
+    let mut from = 0;
+    loop {
+        let started =
+            system
+                .process
+                .start_environment(&system.calls, context.deadline(), pid, from);
+        let pairs = system.ask("procd", started, of_process).await?;
+        if pairs.is_empty() {
+            return Ok(Value::Object(environment));
+        }
+        from += u32::try_from(pairs.len()).unwrap_or(u32::MAX);
+        environment.extend(pairs.into_iter().map(|(name, value)| (name, value.into())));
+    }
 }
 
 /// How a process ended, as JSON.
@@ -273,34 +433,32 @@ pub fn exit(exit: &Exit) -> Value {
             };
             json!({ "signal": name, "code": 128 + number })
         }
-        Exit::Fault { kind, address } => json!({ "fault": { "kind": kind, "address": address } }),
-        Exit::Limit(which) => json!({ "limit": which }),
+        // As shells have it: what a signal would have made of it.
+        Exit::Fault { kind, address } => {
+            json!({ "fault": { "kind": kind, "address": address }, "code": 128 + 11 })
+        }
+        Exit::Limit(which) => json!({ "limit": which, "code": 128 + 9 }),
     }
 }
 
-/// `process.wait`
-pub fn wait(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let pid = pid(params)?;
+async fn wait(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let pid = pid(&mut params)?;
     params.finish()?;
-    let pending = system
+    refuse_service(&system, &context, pid).await?;
+    let started = system
         .process
         .start_wait(&system.calls, context.deadline(), pid);
-    Ok(later(pending, "procd", |outcome, _| {
-        Answer::Now(
-            outcome
-                .map(|end| json!({ "exit": exit(&end) }))
-                .map_err(error("procd", of_process)),
-        )
-    }))
+    let end = system.ask("procd", started, of_process).await?;
+    let mut result = json!({ "exit": exit(&end) });
+    let job = system.jobs.borrow_mut().take(pid);
+    if let Some(job) = job {
+        super::programs::add_output(&system, job, &mut result).await;
+    }
+    Ok(result)
 }
 
-/// `process.kill`
-pub fn kill(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let pid = pid(params)?;
+async fn kill(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let pid = pid(&mut params)?;
     let words = [
         ("TERM", Signal::Terminate),
         ("KILL", Signal::Kill),
@@ -314,46 +472,71 @@ pub fn kill(system: &mut System, _: &Context, params: &mut Params) -> Result<Ans
         .unwrap_or(Signal::Terminate);
     let group = params.flag("group")?;
     params.finish()?;
-    let delivered = system
-        .process
-        .signal(System::soon(), pid, signal, group)
-        .map_err(error("procd", of_process))?;
-    Ok(Answer::Now(Ok(json!({ "delivered": delivered }))))
+    refuse_service(&system, &context, pid).await?;
+    let started =
+        system
+            .process
+            .start_signal(&system.calls, context.deadline(), pid, signal, group);
+    let delivered = system.ask("procd", started, of_process).await?;
+    Ok(json!({ "delivered": delivered }))
 }
 
-fn usage(system: &System, pid: u32, set: Limits) -> Result<Value, RpcError> {
-    let usages = system
+/// procd's names of limits, and ours.
+const LIMIT_NAMES: [(&str, &str); 6] = [
+    ("memory_kib", "max_rss_kb"),
+    ("cpu_ms", "max_cpu_ms"),
+    ("wall_ms", "max_wall_ms"),
+    ("handles", "max_fds"),
+    ("threads", "max_threads"),
+    ("children", "max_children"),
+];
+
+async fn usage(system: &System, context: &Context, pid: u32, set: Limits) -> Outcome {
+    let started = system
         .process
-        .limits(System::soon(), pid, set)
-        .map_err(error("procd", of_process))?;
+        .start_limits(&system.calls, context.deadline(), pid, set);
+    let usages = system.ask("procd", started, of_process).await?;
     let members: Map<String, Value> = usages
         .into_iter()
-        .map(|usage| (usage.name, json!({ "used": usage.used, "cap": usage.cap })))
+        .map(|usage| {
+            let known = LIMIT_NAMES.iter().find(|(name, _)| *name == usage.name);
+            let name = known.map_or(usage.name.as_str(), |(_, name)| *name);
+            (
+                name.to_string(),
+                json!({ "used": usage.used, "cap": usage.cap }),
+            )
+        })
         .collect();
     Ok(Value::Object(members))
 }
 
-/// `process.limits`
-pub fn limits(system: &mut System, _: &Context, params: &mut Params) -> Result<Answer, RpcError> {
-    let pid = pid(params)?;
-    let set = params.optional_object("set", |set| {
-        let mut whole = |name| set.optional_integer(name, 0..=u64::MAX);
-        let (memory_kib, cpu_ms, wall_ms) =
-            (whole("memory_kib")?, whole("cpu_ms")?, whole("wall_ms")?);
-        let mut small = |name| {
-            let number = set.optional_integer(name, 0..=u64::from(u32::MAX))?;
-            Ok::<_, RpcError>(number.and_then(|number| u32::try_from(number).ok()))
-        };
-        Ok(Limits {
-            memory_kib,
-            cpu_ms,
-            wall_ms,
-            handles: small("handles")?,
-            threads: small("threads")?,
-            children: small("children")?,
-        })
-    })?;
+/// Takes limits out of their object.
+pub fn take_limits(set: &mut Params) -> Result<Limits, RpcError> {
+    let mut whole = |name| set.optional_integer(name, 0..=u64::MAX);
+    let (memory_kib, cpu_ms, wall_ms) = (
+        whole("max_rss_kb")?,
+        whole("max_cpu_ms")?,
+        whole("max_wall_ms")?,
+    );
+    let mut small = |name| {
+        let number = set.optional_integer(name, 0..=u64::from(u32::MAX))?;
+        Ok::<_, RpcError>(number.and_then(|number| u32::try_from(number).ok()))
+    };
+    Ok(Limits {
+        memory_kib,
+        cpu_ms,
+        wall_ms,
+        handles: small("max_fds")?,
+        threads: small("max_threads")?,
+        children: small("max_children")?,
+    })
+}
+
+async fn limits(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let pid = pid(&mut params)?;
+    let set = params.optional_object("set", take_limits)?;
     params.finish()?;
-    let limits = usage(system, pid, set.unwrap_or_default())?;
-    Ok(Answer::Now(Ok(json!({ "limits": limits }))))
+    refuse_service(&system, &context, pid).await?;
+    let limits = usage(&system, &context, pid, set.unwrap_or_default()).await?;
+    Ok(json!({ "limits": limits }))
 }

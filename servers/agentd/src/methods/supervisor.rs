@@ -1,22 +1,27 @@
 //! `service.*` and `fault.*`
 
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use agentd::params::{Params, wrong};
 use agentd::rpc::{Code, RpcError};
 use libipc::{Deadline, Failure, Pending};
-use protocols::services::{Cause, Client, Error, Hang, Status, When};
+use protocols::services::{Cause, Error, Hang, Status, When};
 use serde_json::{Value, json};
 
-use super::declaration::{Access, By, Effect, Example, Method};
+use super::declaration::{Access, Effect, Example, Method, Outcome, task};
 use super::{CURSOR, Context, LIMIT, NEXT_CURSOR, of_services};
+use crate::faults::{Kind, MAX_FAULTS};
 use crate::shape::{Member, Shape, U32, U64, member, optional};
-use crate::system::{Answer, System, error, later};
+use crate::system::{System, error};
 
 /// The parameter that most of them have.
 const NAME: Member = member("name", Shape::Text).doc("of a service");
+/// Whether to wait for the end of what was ordered.
+const WAIT: Member =
+    optional("wait", Shape::Boolean).doc("true; else the answer is what it was before");
 /// Why an incarnation ended.
 const CAUSE: Shape = Shape::Either(&[
     Shape::Null,
@@ -78,7 +83,7 @@ pub const METHODS: &[Method] = &[
             result: r#"{"services": [{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}], "next_cursor": null}"#,
         },
         since: "0.2",
-        by: By::Function(list),
+        by: task!(list),
     },
     Method {
         name: "service.status",
@@ -93,14 +98,14 @@ pub const METHODS: &[Method] = &[
             result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0, "manifest": "name = \"logd\""}"#,
         },
         since: "0.2",
-        by: By::Function(status),
+        by: task!(status),
     },
     Method {
         name: "service.start",
         summary: "Starts a service; answers when it runs",
         access: Access::Scope("svc.control"),
         effect: Effect::Sets,
-        params: &[NAME],
+        params: &[NAME, WAIT],
         result: STATUS,
         errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
@@ -108,14 +113,14 @@ pub const METHODS: &[Method] = &[
             result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
         },
         since: "0.2",
-        by: By::Function(start),
+        by: task!(start),
     },
     Method {
         name: "service.stop",
         summary: "Stops a service; it is not started again by itself",
         access: Access::Scope("svc.control"),
         effect: Effect::Sets,
-        params: &[NAME],
+        params: &[NAME, WAIT],
         result: STATUS,
         errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
@@ -123,14 +128,14 @@ pub const METHODS: &[Method] = &[
             result: r#"{"name": "logd", "state": "stopped", "pid": null, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
         },
         since: "0.2",
-        by: By::Function(stop),
+        by: task!(stop),
     },
     Method {
         name: "service.restart",
         summary: "Stops and starts a service",
         access: Access::Scope("svc.control"),
         effect: Effect::Acts,
-        params: &[NAME],
+        params: &[NAME, WAIT],
         result: STATUS,
         errors: &[Code::NotFound, Code::Forbidden, Code::InvalidState],
         example: Example {
@@ -138,7 +143,7 @@ pub const METHODS: &[Method] = &[
             result: r#"{"name": "logd", "state": "running", "pid": 3, "restarts": 0, "last_exit": null, "provides": ["log"], "needs": [], "health": "ok", "since_ns": 500000000, "took_ns": 3000000, "cause": null, "generation": 1, "memory": 1200000, "cpu_ns": 9000000, "handles": 40, "cpu": 0}"#,
         },
         since: "0.2",
-        by: By::Function(restart),
+        by: task!(restart),
     },
     Method {
         name: "fault.kill",
@@ -164,7 +169,26 @@ pub const METHODS: &[Method] = &[
             result: r#"{"id": null}"#,
         },
         since: "0.2",
-        by: By::Function(kill),
+        by: task!(kill),
+    },
+    Method {
+        name: "fault.ipc",
+        summary: "Has answers of a service to this daemon go wrong",
+        access: Access::Scope("fault.inject"),
+        effect: Effect::Acts,
+        params: &[
+            member("service", Shape::Text),
+            member("error", Shape::Word(&["bad_reply", "interrupted"])),
+            optional("count", Shape::Integer(1, u32::MAX as u64)).doc("of answers; 1"),
+        ],
+        result: Shape::Object(&[member("id", Shape::Null)]),
+        errors: &[Code::NotFound, Code::Forbidden, Code::LimitReached],
+        example: Example {
+            params: r#"{"service": "logd", "error": "bad_reply"}"#,
+            result: r#"{"id": null}"#,
+        },
+        since: "0.2",
+        by: task!(ipc),
     },
     Method {
         name: "fault.hang",
@@ -185,7 +209,7 @@ pub const METHODS: &[Method] = &[
             result: r#"{"id": null}"#,
         },
         since: "0.2",
-        by: By::Function(hang),
+        by: task!(hang),
     },
 ];
 
@@ -253,180 +277,178 @@ pub fn names(system: &System) -> Result<Vec<String>, RpcError> {
     }
 }
 
-/// `service.list`
-pub fn list(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let page = super::page(params)?;
-    params.finish()?;
-    let mut names = names(system)?;
-    names.retain(|name| *name > page.cursor);
-    names.sort();
-    let (mut services, mut next) = (Vec::new(), None::<String>);
-    for name in names {
-        if services.len() == page.limit {
-            return Ok(Answer::Now(Ok(
-                json!({ "services": services, "next_cursor": next }),
-            )));
+async fn status_of(system: &System, context: &Context, name: &str) -> Result<Status, RpcError> {
+    let started = system
+        .services
+        .start_status(&system.calls, context.deadline(), name);
+    system.ask("init", started, of_services).await
+}
+
+/// Everything about every service, in the order of their names.
+pub async fn statuses(system: &System, context: &Context) -> Result<Vec<Status>, RpcError> {
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let from = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let started = system
+            .services
+            .start_list(&system.calls, context.deadline(), from);
+        let more = system.ask("init", started, of_services).await?;
+        if more.is_empty() {
+            break;
         }
-        if allowed(context, &name).is_ok() {
-            let status = system
-                .services
-                .status(System::soon(), &name)
-                .map_err(error("init", of_services))?;
-            services.push(describe(&status));
-            next = Some(name);
-        }
+        names.extend(more);
     }
-    Ok(Answer::Now(Ok(
-        json!({ "services": services, "next_cursor": null }),
-    )))
+    names.sort();
+    let mut statuses = Vec::new();
+    for name in names {
+        statuses.push(status_of(system, context, &name).await?);
+    }
+    Ok(statuses)
 }
 
-/// `service.status`
-pub fn status(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
+async fn list(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let page = super::page(&mut params)?;
+    params.finish()?;
+    let mut statuses = statuses(&system, &context).await?;
+    statuses.retain(|status| status.name > page.cursor && allowed(&context, &status.name).is_ok());
+    let next = (statuses.len() > page.limit)
+        .then(|| {
+            statuses
+                .get(page.limit - 1)
+                .map(|status| status.name.clone())
+        })
+        .flatten();
+    let services: Vec<Value> = statuses.iter().take(page.limit).map(describe).collect();
+    Ok(json!({ "services": services, "next_cursor": next }))
+}
+
+async fn status(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
     let name = params.string("name")?;
     params.finish()?;
-    allowed(context, &name)?;
-    let status = system
+    allowed(&context, &name)?;
+    let mut value = describe(&status_of(&system, &context, &name).await?);
+    let started = system
         .services
-        .status(System::soon(), &name)
-        .map_err(error("init", of_services))?;
-    let mut value = describe(&status);
-    let manifest = system
-        .services
-        .manifest(System::soon(), &name)
-        .map_err(error("init", of_services))?;
-    value["manifest"] = manifest.into();
-    Ok(Answer::Now(Ok(value)))
+        .start_manifest(&system.calls, context.deadline(), &name);
+    value["manifest"] = system.ask("init", started, of_services).await?.into();
+    Ok(value)
 }
 
-fn steer(
-    context: &Context,
-    params: &mut Params,
-    start: impl FnOnce(&str, Deadline) -> Result<Pending<Status, Error>, Failure>,
-) -> Result<Answer, RpcError> {
+type Steer = fn(&System, Deadline, &str) -> Result<Pending<Status, Error>, Failure>;
+
+async fn steer(system: System, context: Rc<Context>, mut params: Params, order: Steer) -> Outcome {
     let name = params.string("name")?;
+    let waits = params.flag_unless_denied("wait")?;
     params.finish()?;
-    allowed(context, &name)?;
-    let pending = start(&name, context.deadline());
-    Ok(later(pending, "init", |outcome, _| {
-        Answer::Now(
-            outcome
-                .map(|status| describe(&status))
-                .map_err(error("init", of_services)),
-        )
-    }))
-}
-
-/// `service.start`
-pub fn start(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let (client, calls): (&Client, _) = (&system.services, &system.calls);
-    steer(context, params, |name, deadline| {
-        client.start_start(calls, deadline, name)
-    })
-}
-
-/// `service.stop`
-pub fn stop(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let (client, calls) = (&system.services, &system.calls);
-    steer(context, params, |name, deadline| {
-        client.start_stop(calls, deadline, name)
-    })
-}
-
-/// `service.restart`
-pub fn restart(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let (client, calls) = (&system.services, &system.calls);
-    steer(context, params, |name, deadline| {
-        client.start_restart(calls, deadline, name)
-    })
-}
-
-/// `fault.kill`
-pub fn kill(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
-    let name = params.string("service")?;
-    let when = params.optional_object("when", |when| {
-        let n = u32::try_from(
-            when.optional_integer("n", 1..=u64::from(u32::MAX))?
-                .unwrap_or(1),
-        )
-        .unwrap_or(1);
-        let method = when.optional_string("method")?;
-        match method {
-            Some(method) => {
-                let words = [("before", false), ("after", true)];
-                let after = when.optional_word("point", &words)?.unwrap_or(false);
-                Ok(When::Method { method, n, after })
-            }
-            None => match when.optional_string("point")? {
-                Some(point) => Ok(When::Point { point, n }),
-                None => Err(wrong("point", "method or point", None)),
-            },
+    allowed(&context, &name)?;
+    if waits {
+        let started = order(&system, context.deadline(), &name);
+        let status = system.ask("init", started, of_services).await?;
+        return Ok(describe(&status));
+    }
+    // What it is now tells at least whether there is such a service.
+    let before = status_of(&system, &context, &name).await?;
+    let started = order(&system, context.deadline(), &name);
+    let ordering = system.clone();
+    system.detach(async move {
+        if let Err(error) = ordering.ask("init", started, of_services).await {
+            libipc::warn!("{name}: {}", error.message);
         }
-    })?;
+    });
+    Ok(describe(&before))
+}
+
+async fn start(system: System, context: Rc<Context>, params: Params) -> Outcome {
+    let order: Steer =
+        |system, deadline, name| system.services.start_start(&system.calls, deadline, name);
+    steer(system, context, params, order).await
+}
+
+async fn stop(system: System, context: Rc<Context>, params: Params) -> Outcome {
+    let order: Steer =
+        |system, deadline, name| system.services.start_stop(&system.calls, deadline, name);
+    steer(system, context, params, order).await
+}
+
+async fn restart(system: System, context: Rc<Context>, params: Params) -> Outcome {
+    let order: Steer =
+        |system, deadline, name| system.services.start_restart(&system.calls, deadline, name);
+    steer(system, context, params, order).await
+}
+
+async fn kill(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let name = params.string("service")?;
+    let when = params.optional_object("when", moment)?;
     params.finish()?;
-    allowed(context, &name)?;
+    allowed(&context, &name)?;
     let when = when.unwrap_or(When::Now);
-    let pending = system
+    let started = system
         .services
         .start_kill(&system.calls, context.deadline(), &name, when);
-    Ok(later(pending, "init", |outcome, _| {
-        Answer::Now(
-            outcome
-                .map(|()| json!({ "id": Value::Null }))
-                .map_err(error("init", of_services)),
-        )
-    }))
+    system.ask("init", started, of_services).await?;
+    Ok(json!({ "id": Value::Null }))
 }
 
-/// `fault.hang`
-pub fn hang(
-    system: &mut System,
-    context: &Context,
-    params: &mut Params,
-) -> Result<Answer, RpcError> {
+/// When a fault is to happen.
+fn moment(when: &mut Params) -> Result<When, RpcError> {
+    let n = when
+        .optional_integer("n", 1..=u64::from(u32::MAX))?
+        .unwrap_or(1);
+    let n = u32::try_from(n).unwrap_or(u32::MAX);
+    match when.optional_string("method")? {
+        Some(method) => {
+            let words = [("before", false), ("after", true)];
+            let after = when.optional_word("point", &words)?.unwrap_or(false);
+            Ok(When::Method { method, n, after })
+        }
+        None => match when.optional_string("point")? {
+            Some(point) => Ok(When::Point { point, n }),
+            None => Err(wrong("point", "method or point", None)),
+        },
+    }
+}
+
+async fn ipc(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
+    let service = params.string("service")?;
+    let kinds = [
+        ("bad_reply", Kind::BadReply),
+        ("interrupted", Kind::Interrupted),
+    ];
+    let kind = params.optional_word("error", &kinds)?;
+    let count = params
+        .optional_integer("count", 1..=u64::from(u32::MAX))?
+        .unwrap_or(1);
+    params.finish()?;
+    allowed(&context, &service)?;
+    let kind = kind.ok_or_else(|| wrong("error", "bad_reply or interrupted", None))?;
+    // There has to be one.
+    status_of(&system, &context, &service).await?;
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    if system.faults.borrow_mut().arm(&service, kind, count) {
+        Ok(json!({ "id": Value::Null }))
+    } else {
+        Err(
+            RpcError::new(Code::LimitReached, "too many faults are to happen")
+                .with("limit", MAX_FAULTS),
+        )
+    }
+}
+
+async fn hang(system: System, context: Rc<Context>, mut params: Params) -> Outcome {
     let name = params.string("service")?;
     let ms = params.optional_integer("ms", 0..=u64::from(u32::MAX))?;
     let forever = params.flag("forever")?;
     let words = [("loops", Hang::Loops), ("waits", Hang::Waits)];
     let how = params.optional_word("how", &words)?.unwrap_or(Hang::Loops);
     params.finish()?;
-    allowed(context, &name)?;
+    allowed(&context, &name)?;
     if ms.is_some() == forever {
         return Err(wrong("ms", "ms or forever", None));
     }
     let ms = ms.and_then(|ms| u32::try_from(ms).ok());
-    let pending = system
+    let started = system
         .services
         .start_hang(&system.calls, context.deadline(), &name, how, ms);
-    Ok(later(pending, "init", |outcome, _| {
-        Answer::Now(
-            outcome
-                .map(|()| json!({ "id": Value::Null }))
-                .map_err(error("init", of_services)),
-        )
-    }))
+    system.ask("init", started, of_services).await?;
+    Ok(json!({ "id": Value::Null }))
 }
