@@ -10,12 +10,12 @@ use crate::machine::{Machine, Nic, Options};
 use crate::tally::Tally;
 use anyhow::Result;
 
-/// How long the suite may take, with one processor and with two.
+/// How long the suite may take, on each number of processors.
 const SUITE_SECONDS: u64 = 240;
 
-/// Runs the suite on one processor and on two.
+/// Runs the suite on one processor, on two and on four.
 pub fn run(tally: &mut Tally, files: &BootFiles, filter: Option<&str>) -> Result<()> {
-    for cpus in [1, 2] {
+    for cpus in [1, 2, 4] {
         let title = format!("the suite inside the guest ends on {cpus} CPUs");
         let repeat = |name: &str| format!("cargo xtask test guest --filter '{name}'");
         let mut lines = Vec::new();
