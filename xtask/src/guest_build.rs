@@ -58,7 +58,7 @@ impl Target {
 
     fn profile(self) -> &'static str {
         match self {
-            Self::Kernel => "release",
+            Self::Kernel => "kernel",
             Self::User => "guest",
         }
     }

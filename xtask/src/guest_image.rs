@@ -23,7 +23,7 @@ pub struct BootFiles {
 impl BootFiles {
     /// Where they are once they have been built.
     pub fn built() -> Self {
-        let kernel = guest_target().join("x86_64-pebble-kernel/release/kernel");
+        let kernel = guest_target().join("x86_64-pebble-kernel/kernel/kernel");
         Self {
             kernel,
             image: guest_target().join("boot.img"),
