@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
+#![allow(clippy::result_large_err, reason = "an error ends the program, once")]
 
 extern crate alloc;
 
