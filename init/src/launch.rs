@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
 use init::lines;
@@ -256,7 +257,10 @@ impl Init {
             pid: service.pid,
             incarnation: generation,
             arguments,
-            environment: [("mode".to_string(), self.mode.name().to_string())].into(),
+            environment: vec![
+                ("mode".to_string(), self.mode.name().to_string()),
+                ("cpus".to_string(), self.info.cpu_count.to_string()),
+            ],
             config: self.config(id)?,
             ..Bootstrap::default()
         })
