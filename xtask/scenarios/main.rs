@@ -36,11 +36,12 @@ struct Scenario {
     run: fn() -> Result<()>,
 }
 
-/// The scenarios that every run has, the quick ones first.
-fn proven() -> impl Iterator<Item = &'static Scenario> {
+/// All scenarios, the quick ones first.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     let files = [
         boot::SCENARIOS,
         console::SCENARIOS,
+        shell::SCENARIOS,
         figures::SCENARIOS,
         interfaces::SCENARIOS,
         broken::SCENARIOS,
@@ -58,19 +59,9 @@ fn proven() -> impl Iterator<Item = &'static Scenario> {
     files.into_iter().flatten()
 }
 
-/// Scenarios that talk to agentd. They describe what it has to do and join the others one by one as it does; until then they run when
-/// asked for, with `--agentd` in front of the filter.
-fn of_agentd() -> impl Iterator<Item = &'static Scenario> {
-    let files = [shell::SCENARIOS];
-    files.into_iter().flatten()
-}
-
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1).peekable();
-    let with_agentd = arguments.next_if(|word| word == "--agentd").is_some();
-    let filter = arguments.next().unwrap_or_default();
-    let chosen: Vec<&Scenario> = proven()
-        .chain(of_agentd().filter(|_| with_agentd))
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let chosen: Vec<&Scenario> = scenarios()
         .filter(|scenario| scenario.name.contains(&filter))
         .collect();
     println!("running {} scenarios", chosen.len());

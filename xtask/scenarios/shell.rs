@@ -1,48 +1,23 @@
-//! The shell on the serial console.
+//! Programs that the shell starts, as the console and agentd show them.
 
 use crate::Scenario;
 use crate::support::{Call, Guest, expect_contains, expect_equal, number, step, text};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::BTreeSet;
-use xtask::deadline::Deadline;
 
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "shell: echo, ls, cat, help, ps, service and log answer",
-        run: commands,
+        name: "shell: ps lists what runs besides the shell",
+        run: listing,
     },
     Scenario {
         name: "shell: kill ends a program",
         run: kill,
     },
     Scenario {
-        name: "shell: an unknown command is said and the shell goes on",
-        run: unknown_command,
-    },
-    Scenario {
-        name: "shell: a run-time error shows its file and line",
-        run: run_time_error,
-    },
-    Scenario {
-        name: "shell: Ctrl-C ends a program that loops",
-        run: interrupt,
-    },
-    Scenario {
-        name: "shell: two loops in the background leave the prompt responsive",
-        run: background_loops,
-    },
-    Scenario {
         name: "shell: each program is a process of its own, on either processor",
         run: processes,
-    },
-    Scenario {
-        name: "shell: a typed line can be corrected",
-        run: line_editing,
-    },
-    Scenario {
-        name: "shell: pipes and redirections carry bytes",
-        run: pipes,
     },
     Scenario {
         name: "shell: echo takes at most 300 KiB of private memory",
@@ -62,28 +37,16 @@ fn guest_with(name: &str, programs: &[(&str, &str)]) -> Result<Guest> {
     Ok(guest)
 }
 
-fn commands() -> Result<()> {
-    let mut guest = guest_with("commands", &[("/note.txt", "one\ntwo\n")])?;
-    expect_equal(
-        "echo",
-        guest.shell("echo Hello from PebbleOS")?.as_str(),
-        "Hello from PebbleOS\n",
-    )?;
-    expect_contains("ls", &guest.shell("ls")?, "note.txt")?;
-    expect_contains(
-        "ls of a folder",
-        &guest.shell("ls /system/bin")?,
-        "echo.peb",
-    )?;
-    expect_equal("cat", guest.shell("cat /note.txt")?.as_str(), "one\ntwo\n")?;
-    expect_contains("help", &guest.shell("help")?, "/system/bin")?;
-    expect_contains("help about a program", &guest.shell("help echo")?, "echo")?;
-    expect_contains("ps", &guest.shell("ps")?, "PID")?;
-    for service in ["vfs", "netd", "agentd", "virtio-net", "uart"] {
-        expect_contains("service", &guest.shell("service")?, service)?;
-    }
-    expect_contains("log", &guest.shell("log")?, "init")?;
-    Ok(())
+fn listing() -> Result<()> {
+    let mut guest = guest_with("shell-ps", &[("/loop.peb", LOOP)])?;
+    expect_equal("ps", guest.shell("ps")?.as_str(), "(no processes)\n")?;
+    guest.shell("/loop.peb one two &")?;
+    let pid = loop_pids(&mut guest)?
+        .into_iter()
+        .next()
+        .context("the loop does not run")?;
+    let line = format!("{pid} vm running cwd=/ argv=2 cmd=/loop.peb one two\n");
+    expect_equal("ps", guest.shell("ps")?, line)
 }
 
 fn kill() -> Result<()> {
@@ -120,58 +83,6 @@ fn loop_pids(guest: &mut Guest) -> Result<BTreeSet<u64>> {
     Ok(pids)
 }
 
-fn unknown_command() -> Result<()> {
-    let mut guest = Guest::boot("unknown")?;
-    expect_contains(
-        "the shell",
-        &guest.shell("nosuchcommand")?,
-        "*** unknown command: nosuchcommand",
-    )?;
-    guest.expect_alive()
-}
-
-fn run_time_error() -> Result<()> {
-    let mut guest = guest_with(
-        "error",
-        &[(
-            "/broken.peb",
-            "values = [1, 2]\nprint(\"before\")\nprint(values[5])\n",
-        )],
-    )?;
-    let printed = guest.shell("run broken.peb")?;
-    expect_contains("output before the error", &printed, "before\n")?;
-    expect_contains("the error", &printed, "broken.peb:3: ")?;
-    guest.expect_alive()
-}
-
-fn interrupt() -> Result<()> {
-    let mut guest = guest_with(
-        "interrupt",
-        &[("/loop.peb", "print(\"looping\")\nwhile True:\n    pass\n")],
-    )?;
-    guest.serial.send_line("run loop.peb")?;
-    guest.serial.expect("looping", step())?;
-    guest.serial.send(b"\x03")?;
-    guest.serial.expect_prompt(Deadline::after_seconds(10))?;
-    expect_equal("loops left", loop_pids(&mut guest)?.len(), 0)?;
-    guest.expect_alive()
-}
-
-fn background_loops() -> Result<()> {
-    let mut guest = guest_with("loops", &[("/loop.peb", LOOP)])?;
-    guest.shell("/loop.peb &")?;
-    guest.shell("/loop.peb &")?;
-    expect_equal("loops that run", loop_pids(&mut guest)?.len(), 2)?;
-    for round in 0..5 {
-        expect_equal(
-            "echo",
-            guest.shell(&format!("echo round {round}"))?.as_str(),
-            format!("round {round}\n"),
-        )?;
-    }
-    Ok(())
-}
-
 fn processes() -> Result<()> {
     let mut guest = guest_with("processes", &[("/loop.peb", LOOP)])?;
     for _ in 0..4 {
@@ -193,33 +104,6 @@ fn processes() -> Result<()> {
         "processors in use",
         cpus.into_iter().collect::<Vec<_>>(),
         vec![0, 1],
-    )
-}
-
-fn line_editing() -> Result<()> {
-    let mut guest = Guest::boot("editing")?;
-    guest.serial.send(b"echo wrosh\x7f\x7f\x7fng\r")?;
-    guest.serial.expect("\nwrong\n", step())?;
-    guest.serial.expect_prompt(step())?;
-    guest.serial.send(b"nonsense\x15echo clean\r")?;
-    guest.serial.expect("\nclean\n", step())?;
-    guest.serial.expect_prompt(step())?;
-    guest.expect_alive()
-}
-
-fn pipes() -> Result<()> {
-    let mut guest = guest_with("pipes", &[("/lines.txt", "b\na\n")])?;
-    expect_equal(
-        "a pipe",
-        guest.shell("cat /lines.txt | cat")?.as_str(),
-        "b\na\n",
-    )?;
-    guest.shell("echo written > /out.txt")?;
-    guest.shell("echo more >> /out.txt")?;
-    expect_equal(
-        "redirections",
-        guest.shell("cat /out.txt")?.as_str(),
-        "written\nmore\n",
     )
 }
 
