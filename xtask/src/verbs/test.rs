@@ -8,7 +8,7 @@ use crate::guest_image::{BootFiles, manifests};
 use crate::guest_suite;
 use crate::protocol_pages;
 use crate::tally::Tally;
-use crate::verbs::sizes;
+use crate::verbs::{sizes, spec_coverage};
 use crate::workspace::{cargo, packages, root};
 use anyhow::{Result, bail};
 
@@ -139,6 +139,11 @@ fn documents(tally: &mut Tally) {
         "style: the pages of the protocols are what the sources say",
         "cargo xtask docs --pages",
         || protocol_pages::check(&root()),
+    );
+    tally.step(
+        "style: every paragraph and error of Pebble's definition has its program",
+        "cargo xtask spec-coverage",
+        spec_coverage::check,
     );
     tally.step(
         "style: the kernel does not grow",
