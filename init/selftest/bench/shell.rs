@@ -40,7 +40,10 @@ impl Shell {
         let request = SpawnRequest {
             program: SHELL.into(),
             arguments: Vec::new(),
-            environment: [("PATH".to_string(), "/system/bin".to_string())].into(),
+            // Without colours, so that the prompt is what it is looked for as.
+            environment: [("PATH", "/system/bin"), ("PEBBLE_COLOR", "0")]
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .into(),
             cwd: "/".into(),
             limits: Limits::default(),
             group: None,
