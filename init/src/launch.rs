@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 
 use init::lines;
@@ -257,10 +256,7 @@ impl Init {
             pid: service.pid,
             incarnation: generation,
             arguments,
-            environment: vec![
-                ("mode".to_string(), self.mode.name().to_string()),
-                ("cpus".to_string(), self.info.cpu_count.to_string()),
-            ],
+            environment: [("mode".to_string(), self.mode.name().to_string())].into(),
             config: self.config(id)?,
             ..Bootstrap::default()
         })

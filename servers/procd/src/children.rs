@@ -13,7 +13,6 @@ use libipc::{
     Rights, StartError, SysError,
 };
 use loader::{Image, MappedFile, Spawn};
-use procd::placement;
 use procd::table::{Limits, Record};
 use protocols::process::Streams;
 
@@ -42,10 +41,6 @@ pub struct Children {
     capsule: Handle<Capsule>,
     minter: Minter,
     services: Vec<(&'static str, Handle<Connection>)>,
-    /// This process, which says where procd is.
-    own: Handle<Process>,
-    /// CPUs of the machine.
-    cpus: usize,
     living: BTreeMap<u32, Child>,
 }
 
@@ -105,11 +100,6 @@ impl Children {
             capsule,
             minter,
             services,
-            own: Handle::from_raw(abi::Handle(boot.bootstrap().layout.process)),
-            cpus: boot
-                .variable("cpus")
-                .and_then(|cpus| cpus.parse().ok())
-                .unwrap_or(1),
             living: BTreeMap::new(),
         })
     }
@@ -183,7 +173,6 @@ impl Children {
         spawn.faults = Some(&faults.client);
         spawn.priority = PRIORITY;
         spawn.stack_bytes = STACK_BYTES;
-        spawn.cpu = self.next_cpu();
         spawn.bootstrap = Bootstrap {
             name: record.program.clone(),
             pid: record.pid,
@@ -220,24 +209,6 @@ impl Children {
             self.capsule.keep(2 * place + 1, quota).map_err(refused)?;
         }
         Ok(spawned.process)
-    }
-
-    /// The CPU for the next process; none if it is to stay here.
-    fn next_cpu(&self) -> Option<u8> {
-        if self.cpus < 2 {
-            return None;
-        }
-        let home = self.own.figures().ok()?.cpu;
-        let mut computing = alloc::vec![0; self.cpus];
-        for pid in self.living.keys() {
-            if let Some(figures) = self.figures(*pid)
-                && !figures.is_waiting
-                && let Some(count) = computing.get_mut(usize::from(figures.cpu))
-            {
-                *count += 1;
-            }
-        }
-        Some(placement::choose(home, &computing)).filter(|cpu| *cpu != home)
     }
 
     /// Kills a process.
