@@ -23,27 +23,8 @@ const MAX_WHOLE_BYTES: u64 = 16 << 20;
 /// Bytes that a pipe holds.
 const PIPE_BYTES: u32 = 64 * 1024;
 
-/// What a program reads that tries to change the system's tree (5.2).
-const SYSTEM_IS_READ_ONLY: &str =
-    "system files are read-only; set PEBBLE_ALLOW_SYSTEM_WRITES=1 to modify them";
-
 /// Handles a request of the family.
 pub fn handle(guest: &mut Guest, request: &Request) -> Outcome {
-    let outcome = operate(guest, request);
-    match outcome {
-        Err(error) if error.errno == errno::PERM && is_of_the_system(request) => {
-            Err(SystemError::new(errno::PERM, SYSTEM_IS_READ_ONLY))
-        }
-        outcome => outcome,
-    }
-}
-
-/// Whether the request is about a path in the system's tree.
-fn is_of_the_system(request: &Request) -> bool {
-    path_of(request, 0).is_ok_and(|path| path == "/system" || path.starts_with("/system/"))
-}
-
-fn operate(guest: &mut Guest, request: &Request) -> Outcome {
     match request.operation {
         "cwd" => now(Data::Text(guest.cwd.clone())),
         "chdir" => change_directory(guest, request),
@@ -74,15 +55,13 @@ fn operate(guest: &mut Guest, request: &Request) -> Outcome {
         }
         "entries" => entries(guest, request),
         "walk" => {
-            let root = path_of(request, 0)?;
-            let files = walk(guest, &root)?;
-            // Names are told from the root, without the slash in front.
-            let prefix = match root.trim_matches('/') {
-                "" => String::new(),
-                folder => format!("{folder}/"),
-            };
-            let name = |(name, _)| Data::Text(format!("{prefix}{name}"));
-            now(Data::List(files.into_iter().map(name).collect()))
+            let files = walk(guest, &path_of(request, 0)?)?;
+            now(Data::List(
+                files
+                    .into_iter()
+                    .map(|(name, _)| Data::Text(name))
+                    .collect(),
+            ))
         }
         "usage" => {
             let files = walk(guest, "/")?;

@@ -92,21 +92,6 @@ pub struct Guest {
     last_token: u64,
 }
 
-/// The environment with what every program may count on (20.1), where whoever started it left that out.
-fn completed(given: &[(String, String)], has_terminal: bool) -> Vec<(String, String)> {
-    let color = if has_terminal { "1" } else { "0" };
-    let mut environment = given.to_vec();
-    for (name, value) in [
-        ("PATH", "/system/bin:/system/sbin:/bin"),
-        ("PEBBLE_COLOR", color),
-    ] {
-        if environment.iter().all(|(known, _)| known != name) {
-            environment.push((name.into(), value.into()));
-        }
-    }
-    environment
-}
-
 impl Guest {
     /// Takes what the process was given.
     ///
@@ -132,12 +117,11 @@ impl Guest {
             Output::new(stream(boot, "stderr")?),
         );
         let grants = grants(&services, config.modules.as_deref());
-        let has_terminal = services.terminal.is_some();
         Ok(Self {
             services,
             pid: boot.pid(),
             cwd: config.cwd.clone(),
-            environment: completed(boot.environment(), has_terminal),
+            environment: boot.environment().to_vec(),
             arguments: boot.arguments().to_vec(),
             descriptors,
             jobs: Jobs::default(),

@@ -47,11 +47,11 @@ fn main(mut boot: Boot) -> Result<(), StartError> {
     let config: GuestConfig = boot.config()?;
     let label = boot.name().trim_start_matches('/').to_string();
     let arguments: Vec<String> = boot.arguments().to_vec();
+    let environment: Vec<(String, String)> = boot.environment().to_vec();
     let report = boot
         .optional_handle::<Connection>("report")
         .map(|report| Output::new(stream::Client::adopt(report)));
     let guest = Guest::new(&mut boot, &config)?;
-    let environment = guest.environment.clone();
     let status = run(guest, &label, config, arguments, environment, report);
     libipc::exit(status)
 }

@@ -18,10 +18,6 @@ use protocols::process::Streams;
 
 use crate::{FAULT, PROCESS};
 
-/// Bytes of a program's stack: room for the deepest expression in the deepest block that the language allows. Frames are
-/// taken when they are touched.
-const STACK_BYTES: u64 = 1 << 20;
-
 /// The program that runs Pebble programs.
 const INTERPRETER: &str = "pebble-guest";
 /// Memory that a process may use if nobody says otherwise, in KiB.
@@ -172,7 +168,6 @@ impl Children {
         let mut spawn = Spawn::new(&self.image, quota);
         spawn.faults = Some(&faults.client);
         spawn.priority = PRIORITY;
-        spawn.stack_bytes = STACK_BYTES;
         spawn.bootstrap = Bootstrap {
             name: record.program.clone(),
             pid: record.pid,
