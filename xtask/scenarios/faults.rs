@@ -71,7 +71,7 @@ fn processor_time() -> Result<()> {
     let pid = step()
         .poll(|| find(&mut agent))
         .context("the program is not in the list")?;
-    let set = json!({ "pid": pid, "set": { "cpu_ms": 200 } });
+    let set = json!({ "pid": pid, "set": { "max_cpu_ms": 200 } });
     agent.ask("process.limits", set)?;
     let exit = agent.ask("process.wait", json!({ "pid": pid }))?;
     expect_equal("the end", &exit["exit"]["limit"], "cpu_ms")?;

@@ -1,7 +1,7 @@
 //! Programs that the shell starts, as the console and agentd show them.
 
 use crate::Scenario;
-use crate::support::{Call, Guest, expect_contains, expect_equal, number, step, text};
+use crate::support::{Call, Guest, expect_equal, number, step, text};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -14,10 +14,6 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "shell: kill ends a program",
         run: kill,
-    },
-    Scenario {
-        name: "shell: each program is a process of its own, on either processor",
-        run: processes,
     },
     Scenario {
         name: "shell: echo takes at most 300 KiB of private memory",
@@ -81,30 +77,6 @@ fn loop_pids(guest: &mut Guest) -> Result<BTreeSet<u64>> {
         }
     }
     Ok(pids)
-}
-
-fn processes() -> Result<()> {
-    let mut guest = guest_with("processes", &[("/loop.peb", LOOP)])?;
-    for _ in 0..4 {
-        guest.shell("/loop.peb &")?;
-    }
-    let pids = loop_pids(&mut guest)?;
-    expect_equal("processes", pids.len(), 4)?;
-    let listing = guest.shell("ps")?;
-    let mut cpus = BTreeSet::new();
-    let mut agent = guest.agent()?;
-    for pid in &pids {
-        expect_contains("ps", &listing, &pid.to_string())?;
-        cpus.insert(number(
-            &agent.ask("process.info", json!({ "pid": pid }))?,
-            "/cpu",
-        )?);
-    }
-    expect_equal(
-        "processors in use",
-        cpus.into_iter().collect::<Vec<_>>(),
-        vec![0, 1],
-    )
 }
 
 fn echo_memory() -> Result<()> {

